@@ -1,0 +1,162 @@
+//! Users, and what their names and passwords must be like.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::{
+    UserId,
+    text::{InvalidText, text},
+};
+
+text!(
+    /// A user name: 1 to 100 characters, unique whatever its case.
+    Username, parse_required, "username", 100, One
+);
+text!(
+    /// The name shown to others: at most 100 characters, may be empty.
+    DisplayName, parse_optional, "displayName", 100, One
+);
+
+impl Username {
+    /// The form in which two names are the same: lower case.
+    pub fn folded(&self) -> String {
+        self.as_str().to_lowercase()
+    }
+}
+
+/// Whoever made a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    pub id: UserId,
+    pub name: Username,
+}
+
+/// A registered person as others may see them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    pub id: UserId,
+    pub username: Username,
+    pub display_name: DisplayName,
+    pub email: Option<EmailAddress>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub version: u64,
+}
+
+/// An address that a mail server could accept. Only a delivered mail proves more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmailAddress(String);
+
+/// The text is no mail address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("email must be an address of at most 254 characters, such as ada@example.org")]
+pub struct InvalidEmailAddress;
+
+impl EmailAddress {
+    const LONGEST: usize = 254;
+
+    pub fn parse(text: &str) -> Result<Self, InvalidEmailAddress> {
+        let text = text.trim();
+        let printable =
+            text.len() <= Self::LONGEST && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+        match text.rsplit_once('@') {
+            Some((local, domain)) if printable && !local.is_empty() && domain_has_two_labels(domain) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(InvalidEmailAddress),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn domain_has_two_labels(domain: &str) -> bool {
+    domain.contains('.') && domain.split('.').all(|label| !label.is_empty())
+}
+
+/// A password on its way to being hashed: never shown, never stored, never logged.
+pub struct Password(String);
+
+/// A rule that a new password broke.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPassword {
+    #[error("password must be 8 to 72 bytes long")]
+    Length,
+    #[error("password must contain a letter and a digit")]
+    TooSimple,
+}
+
+impl Password {
+    /// The rules for a new password. The ceiling is bcrypt's, so that imported hashes stay comparable.
+    pub fn parse(text: &str) -> Result<Self, InvalidPassword> {
+        if !(8..=72).contains(&text.len()) {
+            return Err(InvalidPassword::Length);
+        }
+        if text.chars().any(char::is_alphabetic) && text.chars().any(char::is_numeric) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidPassword::TooSimple)
+        }
+    }
+
+    /// A password given at log-in: whatever it is, the hash decides.
+    pub fn offered(text: String) -> Self {
+        Self(text)
+    }
+
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+/// Why registration data was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidUser {
+    #[error(transparent)]
+    Text(#[from] InvalidText),
+    #[error(transparent)]
+    Password(#[from] InvalidPassword),
+    #[error(transparent)]
+    Email(#[from] InvalidEmailAddress),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_needs_a_letter_a_digit_and_eight_to_seventy_two_bytes() {
+        assert!(Password::parse("Avinash123").is_ok());
+        assert_eq!(Password::parse("a1").unwrap_err(), InvalidPassword::Length);
+        assert_eq!(Password::parse(&"a1".repeat(37)).unwrap_err(), InvalidPassword::Length);
+        assert_eq!(Password::parse("abcdefgh").unwrap_err(), InvalidPassword::TooSimple);
+        assert_eq!(Password::parse("12345678").unwrap_err(), InvalidPassword::TooSimple);
+    }
+
+    #[test]
+    fn a_password_does_not_show_in_debug_output() {
+        assert!(!format!("{:?}", Password::offered("hunter2hunter2".to_owned())).contains("hunter"));
+    }
+
+    #[test]
+    fn names_that_differ_in_case_only_are_the_same_name() {
+        assert_eq!(Username::parse("Ädä").unwrap().folded(), Username::parse("äDÄ").unwrap().folded());
+    }
+
+    #[test]
+    fn an_email_address_has_a_local_part_and_a_domain_of_two_labels() {
+        assert!(EmailAddress::parse("ada@example.org").is_ok());
+        for wrong in ["", "ada", "@example.org", "ada@", "ada@org", "a da@example.org", "ada@example..org"] {
+            assert!(EmailAddress::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

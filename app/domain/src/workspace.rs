@@ -1,0 +1,39 @@
+//! Workspaces: the outermost border of what a request can see.
+
+use std::fmt;
+
+use crate::text::{InvalidText, Lines, parse_required};
+
+/// The name of a workspace. Every key and every event carries one; a request reaches only its token's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Workspace(String);
+
+impl Workspace {
+    /// The longest name that the history's column holds.
+    pub const LONGEST: usize = 100;
+
+    /// The shared board that everybody who registers joins.
+    pub fn shared() -> Self {
+        Self("default".to_owned())
+    }
+
+    /// Takes letters, digits, `-` and `_`: the name is part of storage keys.
+    pub fn parse(text: &str) -> Result<Self, InvalidText> {
+        let name = parse_required("workspace", text, Self::LONGEST, Lines::One)?;
+        if name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')) {
+            Ok(Self(name))
+        } else {
+            Err(InvalidText::ControlCharacter { name: "workspace" })
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Workspace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
