@@ -1,0 +1,441 @@
+//! The ledger event on the wire: Avro, framed as schema registries expect it (a zero byte, the schema id in
+//! four bytes, the datum), or JSON for hand-made probes. The encoding happens here and not in the sidecar:
+//! the sidecar would take the registry's latest schema, and an event that it cannot decode would block its
+//! partition before any dead-letter step.
+
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+use serde_avro_fast::{Schema, ser::SerializerConfig};
+use tidemark_domain::{Actor, Change, Event, Group, Task};
+use uuid::Uuid;
+
+/// The ledger's topic: every change of every entity, in order per entity.
+pub const TOPIC: &str = "todo-history-events";
+
+/// Where an event goes that cannot be decoded or handled.
+pub const DEAD_LETTER_TOPIC: &str = "todo-history-events.dlq";
+
+/// The schema that this release writes.
+pub const SCHEMA: &str = include_str!("../schemas/todo-history-events.v1.avsc");
+
+/// The registry id of [`SCHEMA`]. Pinned: an event says itself which schema it was written with.
+pub const SCHEMA_ID: u32 = 1;
+
+static PARSED_SCHEMA: LazyLock<Schema> =
+    LazyLock::new(|| SCHEMA.parse().expect("the schema file in this repository is valid Avro"));
+
+const FRAME: usize = 5;
+
+/// How events are written. Both are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    #[default]
+    Avro,
+    /// For probes with tools that know no Avro.
+    Json,
+}
+
+/// Bytes on the topic that are no event: what a dead letter is made of.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    #[error("the event is empty")]
+    Empty,
+    #[error("the first byte is {0:#04x}, which starts neither an Avro frame nor a JSON object")]
+    UnknownFormat(u8),
+    #[error("the event was written with schema {0}, which this release does not know")]
+    UnknownSchema(u32),
+    #[error("the Avro datum does not fit the schema")]
+    Avro(#[source] serde_avro_fast::de::DeError),
+    #[error("{0} bytes are left over after the Avro datum")]
+    TrailingBytes(usize),
+    #[error("the JSON is not an event")]
+    Json(#[source] serde_json::Error),
+}
+
+/// The event as a record: what consumers read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEvent {
+    pub event_id: String,
+    pub event_type: String,
+    /// Milliseconds since 1970-01-01T00:00:00Z, as every time here.
+    pub timestamp: i64,
+    #[serde(default)]
+    pub traceparent: Option<String>,
+    pub payload: Payload,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Payload {
+    pub entity: String,
+    pub entity_id: String,
+    pub entity_version: i64,
+    #[serde(default)]
+    pub group_id: Option<String>,
+    #[serde(default)]
+    pub group_name: Option<String>,
+    #[serde(default)]
+    pub task_id: Option<String>,
+    #[serde(default)]
+    pub task_name: Option<String>,
+    pub changes: String,
+    pub user: String,
+    pub user_id: String,
+    pub workspace: String,
+    pub timestamp: i64,
+    #[serde(default)]
+    pub group: Option<GroupState>,
+    #[serde(default)]
+    pub task: Option<TaskState>,
+    #[serde(default)]
+    pub comment: Option<CommentState>,
+    #[serde(default)]
+    pub account: Option<AccountState>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupState {
+    pub name: String,
+    pub discussion: String,
+    pub created_by: String,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskState {
+    pub name: String,
+    pub description: String,
+    pub status: String,
+    #[serde(default)]
+    pub start_date: Option<String>,
+    #[serde(default)]
+    pub end_date: Option<String>,
+    pub rank: String,
+    pub created_by: String,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CommentState {
+    pub id: String,
+    pub text: String,
+    pub author: String,
+    pub author_id: String,
+    pub created_at: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountState {
+    pub username: String,
+    pub display_name: String,
+    pub created_at: i64,
+}
+
+impl From<&Event> for HistoryEvent {
+    fn from(event: &Event) -> Self {
+        let timestamp = event.occurred_at.as_millisecond();
+        Self {
+            event_id: event.id.to_string(),
+            event_type: event.change.kind().as_str().to_owned(),
+            timestamp,
+            traceparent: event.traceparent.clone(),
+            payload: Payload {
+                entity: event.change.entity().as_str().to_owned(),
+                changes: event.change.sentence(),
+                user: event.actor.name.as_str().to_owned(),
+                user_id: event.actor.id.to_string(),
+                workspace: event.workspace.to_string(),
+                timestamp,
+                ..subject(&event.change)
+            },
+        }
+    }
+}
+
+/// The part of the payload that depends on what was changed.
+fn subject(change: &Change) -> Payload {
+    match change {
+        Change::GroupCreated { group } | Change::GroupUpdated { group } => Payload {
+            group: Some(group.into()),
+            ..group_subject(group.id.to_string(), group.name.as_str(), group.version)
+        },
+        Change::GroupDeleted { id, name, version } => group_subject(id.to_string(), name, *version),
+        Change::TaskCreated { task, group_name }
+        | Change::TaskUpdated { task, group_name }
+        | Change::TaskStatusChanged { task, group_name, .. } => Payload {
+            task: Some(task.into()),
+            ..task_subject(task.id, task.name.as_str(), task.version, group_name)
+        },
+        Change::TaskDeleted { id, name, version, group_name } => {
+            task_subject(*id, name, *version, group_name)
+        }
+        Change::TaskCommented { comment, task_name, group_name, version } => Payload {
+            comment: Some(CommentState {
+                id: comment.id.to_string(),
+                text: comment.text.as_str().to_owned(),
+                author: comment.author.name.as_str().to_owned(),
+                author_id: comment.author.id.to_string(),
+                created_at: comment.created_at.as_millisecond(),
+            }),
+            ..task_subject(comment.id.task(), task_name, *version, group_name)
+        },
+        Change::UserRegistered { user } => Payload {
+            entity_id: user.id.to_string(),
+            entity_version: version_number(user.version),
+            account: Some(AccountState {
+                username: user.username.as_str().to_owned(),
+                display_name: user.display_name.as_str().to_owned(),
+                created_at: user.created_at.as_millisecond(),
+            }),
+            ..Payload::default()
+        },
+    }
+}
+
+fn group_subject(id: String, name: &str, version: u64) -> Payload {
+    Payload {
+        entity_id: id.clone(),
+        entity_version: version_number(version),
+        group_id: Some(id),
+        group_name: Some(name.to_owned()),
+        ..Payload::default()
+    }
+}
+
+fn task_subject(id: tidemark_domain::TaskId, name: &str, version: u64, group_name: &str) -> Payload {
+    Payload {
+        entity_id: id.to_string(),
+        entity_version: version_number(version),
+        group_id: Some(id.group().to_string()),
+        group_name: Some(group_name.to_owned()),
+        task_id: Some(id.to_string()),
+        task_name: Some(name.to_owned()),
+        ..Payload::default()
+    }
+}
+
+/// Avro has no unsigned numbers; no entity is changed 2^63 times.
+fn version_number(version: u64) -> i64 {
+    i64::try_from(version).unwrap_or(i64::MAX)
+}
+
+impl From<&Group> for GroupState {
+    fn from(group: &Group) -> Self {
+        Self {
+            name: group.name.as_str().to_owned(),
+            discussion: group.discussion.as_str().to_owned(),
+            created_by: group.created_by.to_string(),
+            created_at: group.created_at.as_millisecond(),
+            updated_at: group.updated_at.as_millisecond(),
+        }
+    }
+}
+
+impl From<&Task> for TaskState {
+    fn from(task: &Task) -> Self {
+        Self {
+            name: task.name.as_str().to_owned(),
+            description: task.description.as_str().to_owned(),
+            status: task.status.to_string(),
+            start_date: task.schedule.start().map(|day| day.to_string()),
+            end_date: task.schedule.end().map(|day| day.to_string()),
+            rank: task.rank.to_string(),
+            created_by: task.created_by.to_string(),
+            created_at: task.created_at.as_millisecond(),
+            updated_at: task.updated_at.as_millisecond(),
+        }
+    }
+}
+
+/// Writes `event` for the topic.
+pub fn encode(event: &Event, format: Format) -> Vec<u8> {
+    let event = HistoryEvent::from(event);
+    match format {
+        Format::Avro => {
+            let mut frame = Vec::with_capacity(512);
+            frame.push(0);
+            frame.extend(SCHEMA_ID.to_be_bytes());
+            let mut configuration = SerializerConfig::new(&PARSED_SCHEMA);
+            serde_avro_fast::to_datum(&event, frame, &mut configuration)
+                .expect("the record type and the schema are checked against each other by a test")
+        }
+        Format::Json => serde_json::to_vec(&event).expect("strings and numbers always make JSON"),
+    }
+}
+
+/// Reads an event from the topic, whichever of the two formats it is in.
+pub fn decode(bytes: &[u8]) -> Result<HistoryEvent, DecodeError> {
+    match bytes.first() {
+        None => Err(DecodeError::Empty),
+        Some(b'{') => serde_json::from_slice(bytes).map_err(DecodeError::Json),
+        Some(0) => {
+            let (frame, datum) = bytes.split_at_checked(FRAME).ok_or(DecodeError::Empty)?;
+            match u32::from_be_bytes([frame[1], frame[2], frame[3], frame[4]]) {
+                SCHEMA_ID => decode_datum(datum),
+                unknown => Err(DecodeError::UnknownSchema(unknown)),
+            }
+        }
+        Some(first) => Err(DecodeError::UnknownFormat(*first)),
+    }
+}
+
+fn decode_datum(datum: &[u8]) -> Result<HistoryEvent, DecodeError> {
+    let mut rest = datum;
+    let event = serde_avro_fast::from_datum_reader(&mut rest, &PARSED_SCHEMA).map_err(DecodeError::Avro)?;
+    if rest.is_empty() { Ok(event) } else { Err(DecodeError::TrailingBytes(rest.len())) }
+}
+
+/// The id of an event, if it is one.
+pub fn event_id(event: &HistoryEvent) -> Option<Uuid> {
+    event.event_id.parse().ok()
+}
+
+/// The key that orders an event: the group's id, else the entity's.
+pub fn partition_key(change: &Change, actor: &Actor) -> String {
+    match change {
+        Change::GroupCreated { group } | Change::GroupUpdated { group } => group.id.to_string(),
+        Change::GroupDeleted { id, .. } => id.to_string(),
+        Change::TaskCreated { task, .. }
+        | Change::TaskUpdated { task, .. }
+        | Change::TaskStatusChanged { task, .. } => task.id.group().to_string(),
+        Change::TaskDeleted { id, .. } => id.group().to_string(),
+        Change::TaskCommented { comment, .. } => comment.id.task().group().to_string(),
+        Change::UserRegistered { .. } => actor.id.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use tidemark_domain::{
+        Comment, CommentId, GroupId, Rank, TaskId, TaskStatus, User, UserId, Workspace,
+        comment::CommentText,
+        group::{Discussion, GroupName},
+        task::{Description, Schedule, TaskName, parse_day},
+        user::{DisplayName, Username},
+    };
+
+    use super::*;
+
+    fn at(millisecond: i64) -> Timestamp {
+        Timestamp::from_millisecond(millisecond).unwrap()
+    }
+
+    fn every_change() -> Vec<Change> {
+        let group = Group {
+            id: GroupId::new(2, [9; 8]),
+            name: GroupName::parse("Gärten").unwrap(),
+            discussion: Discussion::parse("").unwrap(),
+            created_by: UserId::new(1, [1; 8]),
+            created_at: at(1),
+            updated_at: at(2),
+            version: 1,
+        };
+        let task = Task {
+            id: TaskId::new(group.id, 0, [3; 8]),
+            name: TaskName::parse("Paint 'the' fence").unwrap(),
+            description: Description::parse("x").unwrap(),
+            status: TaskStatus::Completed,
+            schedule: Schedule::new(parse_day("startDate", "2026-05-01").unwrap(), None).unwrap(),
+            rank: Rank::of_creation(at(1), 0),
+            created_by: group.created_by,
+            created_at: at(1),
+            updated_at: at(2),
+            version: 2,
+        };
+        let name = || "Gärten".to_owned();
+        let comment = Comment {
+            id: CommentId::new(task.id, 0, [4; 8]),
+            text: CommentText::parse("Which colour?").unwrap(),
+            author: actor(),
+            created_at: at(5),
+        };
+        let user = User {
+            id: group.created_by,
+            username: Username::parse("Ada").unwrap(),
+            display_name: DisplayName::parse("").unwrap(),
+            email: None,
+            created_at: at(1),
+            updated_at: at(1),
+            version: 1,
+        };
+        vec![
+            Change::GroupCreated { group: group.clone() },
+            Change::GroupUpdated { group: group.clone() },
+            Change::GroupDeleted { id: group.id, name: name(), version: 3 },
+            Change::TaskCreated { task: task.clone(), group_name: name() },
+            Change::TaskUpdated { task: task.clone(), group_name: name() },
+            Change::TaskStatusChanged { task: task.clone(), from: TaskStatus::New, group_name: name() },
+            Change::TaskDeleted { id: task.id, name: "Paint".to_owned(), version: 4, group_name: name() },
+            Change::TaskCommented { comment, task_name: "Paint".to_owned(), group_name: name(), version: 3 },
+            Change::UserRegistered { user },
+        ]
+    }
+
+    fn actor() -> Actor {
+        Actor { id: UserId::new(1, [1; 8]), name: Username::parse("Ada").unwrap() }
+    }
+
+    fn event(change: Change) -> Event {
+        Event {
+            id: Uuid::from_u128(7),
+            occurred_at: at(1_800_000_000_123),
+            workspace: Workspace::shared(),
+            actor: actor(),
+            change,
+            traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        }
+    }
+
+    #[test]
+    fn every_kind_of_change_reads_back_as_it_was_written_in_both_formats() {
+        for change in every_change() {
+            let event = event(change);
+            for format in [Format::Avro, Format::Json] {
+                assert_eq!(decode(&encode(&event, format)).unwrap(), HistoryEvent::from(&event));
+            }
+        }
+    }
+
+    #[test]
+    fn the_official_avro_library_reads_what_is_written() {
+        let schema = apache_avro::Schema::parse_str(SCHEMA).unwrap();
+        for change in every_change() {
+            let event = event(change);
+            let bytes = encode(&event, Format::Avro);
+            let value = apache_avro::from_avro_datum(&schema, &mut &bytes[FRAME..], None).unwrap();
+            let read: HistoryEvent = apache_avro::from_value(&value).unwrap();
+            assert_eq!(read, HistoryEvent::from(&event));
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_event_are_refused_with_the_reason() {
+        let good = encode(&event(every_change().remove(0)), Format::Avro);
+        assert!(matches!(decode(b""), Err(DecodeError::Empty)));
+        assert!(matches!(decode(&good[..3]), Err(DecodeError::Empty)));
+        assert!(matches!(decode(&[0xff, 0xfe]), Err(DecodeError::UnknownFormat(0xff))));
+        assert!(matches!(decode(b"{\"eventId\": 1}"), Err(DecodeError::Json(_))));
+        assert!(matches!(decode(&good[..good.len() / 2]), Err(DecodeError::Avro(_))));
+        let trailing = [good.as_slice(), &[0]].concat();
+        assert!(matches!(decode(&trailing), Err(DecodeError::TrailingBytes(1))));
+        let mut unknown = good;
+        unknown[4] = 99;
+        assert!(matches!(decode(&unknown), Err(DecodeError::UnknownSchema(99))));
+    }
+
+    #[test]
+    fn events_of_one_group_share_one_partition_key() {
+        let group = GroupId::new(2, [9; 8]).to_string();
+        let keys: Vec<String> = every_change().iter().map(|change| partition_key(change, &actor())).collect();
+        assert!(keys[..8].iter().all(|key| *key == group) && keys[8] != group, "{keys:?}");
+    }
+}
