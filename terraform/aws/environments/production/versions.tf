@@ -1,0 +1,20 @@
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 6.25"
+    }
+    random = {
+      source  = "hashicorp/random"
+      version = "~> 3.7"
+    }
+  }
+
+  # The rest comes from backend.hcl, which the bootstrap prints.
+  backend "s3" {
+    encrypt      = true
+    use_lockfile = true
+  }
+}
