@@ -1,0 +1,3 @@
+//! The program `stack`.
+
+fn main() {}
