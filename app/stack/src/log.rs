@@ -157,7 +157,7 @@ mod tests {
         second.append(b"x\n").unwrap();
         second.append(b"from the second run\n").unwrap();
         assert_eq!(second.tail(5), "from the second run");
-        assert_eq!(tail_of(&numbered(&path, 1), 1), "from the first run");
+        assert_eq!(tail_of(&numbered(&path, 1), 5), "from the first run\nx");
     }
 
     #[tokio::test]
