@@ -42,7 +42,7 @@ GETTERS = {
 MAP_ELEMENTS = {"String": "string", "Number": "number", "Boolean": "bool", "Any": "dynamic"}
 
 CLASS = re.compile(r"\nclass (\w+) extends [\w.]+ \{(.*?)\n\}\n", re.S)
-ROOT_CLASS = re.compile(r"\nclass (\w+) extends cdktf\.Terraform(?:Resource|DataSource|Provider)")
+ROOT_CLASS = re.compile(r"\nclass (\w+) extends cdktf\.Terraform(Resource|DataSource|Provider)")
 STRUCT = re.compile(r"function (\w+)ToHclTerraform\(struct\) \{(.*?)\n\}\n", re.S)
 SYNTHESIS = re.compile(r"synthesizeHclAttributes\(\) \{(.*?)\n    \}", re.S)
 MEMBER = re.compile(
@@ -80,7 +80,7 @@ class Binding:
         root = ROOT_CLASS.search(script)
         if root is None:
             raise UnknownShape("no resource class")
-        self.root = root.group(1)
+        self.root, self.role = root.groups()
         resource_type = RESOURCE_TYPE.search(script)
         self.resource_type = resource_type.group(1) if resource_type else None
         version = PROVIDER_VERSION.search(script)
@@ -214,13 +214,14 @@ def rebuild(package: Path) -> tuple[dict, list[str]]:
             unread.append(f"{folder.name}: {problem}")
             continue
         version = version or binding.provider_version
-        if folder.name == "provider":
-            del block["block"]["attributes"]["id"]
-            schema["provider"] = block
-        elif folder.name.startswith("data-"):
-            schema["data_source_schemas"][binding.resource_type] = block
-        else:
-            schema["resource_schemas"][binding.resource_type] = block
+        match binding.role:
+            case "Provider":
+                del block["block"]["attributes"]["id"]
+                schema["provider"] = block
+            case "DataSource":
+                schema["data_source_schemas"][binding.resource_type] = block
+            case "Resource":
+                schema["resource_schemas"][binding.resource_type] = block
     schema["provider_version"] = version
     return schema, unread
 
