@@ -14,11 +14,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 pub(crate) use cache::PartCache;
-pub(crate) use packages::{NGINX, Need, POSTGRES, REDIS};
+pub(crate) use packages::find_program;
+use packages::{CARGO, GO, JAVA, MAVEN, NGINX, Need, POSTGRES, REDIS};
 
 use crate::error::StackError;
 use crate::parts::kafka::Programs as KafkaPrograms;
 use crate::progress::Progress;
+use crate::stack::Topology;
 
 /// The versions that are built or downloaded; what the distribution provides comes in its version.
 pub const DAPR_VERSION: &str = "1.18.1";
@@ -38,6 +40,33 @@ pub enum Installable {
     Daprd,
     /// The edge in front of separate roles.
     Nginx,
+}
+
+impl Installable {
+    /// What a whole stack in this topology needs.
+    pub(crate) fn of(topology: Topology) -> BTreeSet<Self> {
+        let mut parts = BTreeSet::from([Self::Redis, Self::Kafka, Self::Postgres, Self::Daprd]);
+        if matches!(topology, Topology::Split { .. }) {
+            parts.insert(Self::Nginx);
+        }
+        parts
+    }
+}
+
+/// One thing that the stack uses, and whether this machine has it.
+pub(crate) struct Examination {
+    pub(crate) title: String,
+    pub(crate) found: Option<String>,
+    pub(crate) remedy: String,
+}
+
+/// Looks for everything that the stack uses, without installing anything.
+pub(crate) async fn examine() -> Vec<Examination> {
+    let mut found = Vec::new();
+    for need in [&REDIS, &POSTGRES, &NGINX, &JAVA, &MAVEN, &GO, &CARGO] {
+        found.push(need.examine().await);
+    }
+    found
 }
 
 /// Where the installed parts are. Reading one that was not asked for is an error in this crate.

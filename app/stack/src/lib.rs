@@ -22,6 +22,7 @@
 //!
 //! This crate knows nothing of the application but its command line, its variables and its health paths.
 
+pub mod command_line;
 mod error;
 mod folders;
 mod install;

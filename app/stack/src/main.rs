@@ -1,3 +1,7 @@
-//! The program `stack`.
+//! The program `stack`: `make dev-up` and its companions.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tidemark_stack::command_line::run()
+}

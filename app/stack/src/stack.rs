@@ -16,7 +16,7 @@ pub use options::{Infrastructure, StackOptions, Topology};
 
 use crate::error::StackError;
 use crate::install::{PartCache, Programs, install};
-use crate::part::{Part, PartStatus, Phase};
+use crate::part::{Part, PartStatus};
 use crate::parts::{kafka, postgres, redis};
 use crate::ports::PortBook;
 use crate::progress::Progress;
@@ -153,7 +153,8 @@ impl Stack {
     }
 
     /// Stops everything in order: the edge, applications, each application's sidecar, then what they use.
-    pub async fn stop(self) {
+    /// The stack has no parts after that.
+    pub async fn stop(&self) {
         let mut owned = std::mem::take(&mut *self.parts.lock().unwrap_or_else(PoisonError::into_inner));
         owned.sort_by_key(|owned| owned.stop_order);
         for group in owned.chunk_by(|one, other| one.stop_order == other.stop_order) {
@@ -198,11 +199,6 @@ impl Stack {
     /// What is known about every part.
     pub fn status(&self) -> Vec<PartStatus> {
         self.parts().iter().map(Part::status).collect()
-    }
-
-    /// Whether every part is healthy now.
-    pub fn is_healthy(&self) -> bool {
-        self.status().iter().all(|status| status.phase == Phase::Healthy)
     }
 
     /// Where the public interface is, as in `http://localhost:3001`.

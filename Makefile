@@ -1,0 +1,65 @@
+# Tidemark. `make` shows what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/tidemark/target
+
+# The local stack's own program; builds in a moment once it was built.
+STACK := cargo run --quiet --package tidemark-stack --bin stack --
+
+.PHONY: help
+help: ## Show the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Develop
+
+.PHONY: dev-up
+dev-up: ## Bring everything up, without Docker (TOPOLOGY=split, PORT=3001)
+	@$(STACK) up
+
+.PHONY: dev-down
+dev-down: ## Stop everything in order; data stays
+	@$(STACK) down
+
+.PHONY: dev-restart
+dev-restart: ## Build and run your changes; data stays (PART=redis for one part)
+	@$(STACK) restart
+
+.PHONY: dev-logs
+dev-logs: ## Follow the logs (ROLE=tasks, PART=kafka)
+	@$(STACK) logs
+
+.PHONY: dev-status
+dev-status: ## Show what runs, and where
+	@$(STACK) status
+
+.PHONY: dev-reset
+dev-reset: ## Stop everything and remove all data
+	@$(STACK) reset
+
+.PHONY: doctor
+doctor: ## Tell what this machine has, what is missing and how to get it
+	@$(STACK) doctor
+
+.PHONY: install
+install: ## Install the parts of the local stack without starting them
+	@$(STACK) install
+
+##@ Check
+
+.PHONY: build
+build: ## Build the release programs
+	cargo build --release --workspace
+
+.PHONY: lint
+lint: ## Formatting and lints, as CI wants them
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+
+.PHONY: test
+test: ## All tests of the workspace
+	cargo test --workspace
