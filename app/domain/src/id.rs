@@ -31,6 +31,12 @@ pub fn entry_name(unique: Unique) -> String {
     BASE32.encode(&unique)
 }
 
+/// Reads what [`entry_name`] wrote.
+pub fn unique_part(entry_name: &str) -> Result<Unique, InvalidId> {
+    let bytes = BASE32.decode(entry_name.as_bytes()).ok();
+    bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(InvalidId { kind: "entry" })
+}
+
 const PLACE: usize = 12;
 
 /// A page number and the unique part of the entry in it: one step of the way to an entry.

@@ -4,10 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::{
-    UserId,
-    text::{InvalidText, text},
-};
+use crate::{UserId, text::text};
 
 text!(
     /// A user name: 1 to 100 characters, unique whatever its case.
@@ -38,43 +35,9 @@ pub struct User {
     pub id: UserId,
     pub username: Username,
     pub display_name: DisplayName,
-    pub email: Option<EmailAddress>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub version: u64,
-}
-
-/// An address that a mail server could accept. Only a delivered mail proves more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EmailAddress(String);
-
-/// The text is no mail address.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("email must be an address of at most 254 characters, such as ada@example.org")]
-pub struct InvalidEmailAddress;
-
-impl EmailAddress {
-    const LONGEST: usize = 254;
-
-    pub fn parse(text: &str) -> Result<Self, InvalidEmailAddress> {
-        let text = text.trim();
-        let printable =
-            text.len() <= Self::LONGEST && !text.chars().any(|c| c.is_whitespace() || c.is_control());
-        match text.rsplit_once('@') {
-            Some((local, domain)) if printable && !local.is_empty() && domain_has_two_labels(domain) => {
-                Ok(Self(text.to_owned()))
-            }
-            _ => Err(InvalidEmailAddress),
-        }
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-fn domain_has_two_labels(domain: &str) -> bool {
-    domain.contains('.') && domain.split('.').all(|label| !label.is_empty())
 }
 
 /// A password on its way to being hashed: never shown, never stored, never logged.
@@ -118,17 +81,6 @@ impl fmt::Debug for Password {
     }
 }
 
-/// Why registration data was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidUser {
-    #[error(transparent)]
-    Text(#[from] InvalidText),
-    #[error(transparent)]
-    Password(#[from] InvalidPassword),
-    #[error(transparent)]
-    Email(#[from] InvalidEmailAddress),
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,13 +102,5 @@ mod tests {
     #[test]
     fn names_that_differ_in_case_only_are_the_same_name() {
         assert_eq!(Username::parse("Ädä").unwrap().folded(), Username::parse("äDÄ").unwrap().folded());
-    }
-
-    #[test]
-    fn an_email_address_has_a_local_part_and_a_domain_of_two_labels() {
-        assert!(EmailAddress::parse("ada@example.org").is_ok());
-        for wrong in ["", "ada", "@example.org", "ada@", "ada@org", "a da@example.org", "ada@example..org"] {
-            assert!(EmailAddress::parse(wrong).is_err(), "{wrong}");
-        }
     }
 }

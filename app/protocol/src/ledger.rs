@@ -362,7 +362,6 @@ mod tests {
             id: group.created_by,
             username: Username::parse("Ada").unwrap(),
             display_name: DisplayName::parse("").unwrap(),
-            email: None,
             created_at: at(1),
             updated_at: at(1),
             version: 1,

@@ -17,3 +17,14 @@ pub mod accounts {
     )]
     tonic::include_proto!("tidemark.accounts.v1");
 }
+
+pub mod health {
+    //! What every process tells the others of its own health.
+    #![expect(
+        clippy::pedantic,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        reason = "generated"
+    )]
+    tonic::include_proto!("tidemark.health.v1");
+}

@@ -7,8 +7,9 @@ use tidemark_domain::{
     Actor, Comment, CommentId, Group, GroupId, Rank, Task, TaskId, User, UserId,
     comment::CommentText,
     group::{Discussion, GroupName},
+    id::unique_part,
     task::{Description, Schedule, TaskName, parse_day},
-    user::{DisplayName, EmailAddress, Username},
+    user::{DisplayName, Username},
 };
 
 mod wire {
@@ -17,19 +18,19 @@ mod wire {
 
 /// A stored entry that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("stored {kind} {id} is corrupt")]
+#[error("stored {kind} {entry} is corrupt")]
 pub struct CorruptEntry {
     kind: &'static str,
-    id: String,
+    entry: String,
     #[source]
     cause: Box<dyn std::error::Error + Send + Sync>,
 }
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-fn corrupt(kind: &'static str, id: &impl ToString) -> impl FnOnce(Cause) -> CorruptEntry {
-    let id = id.to_string();
-    move |cause| CorruptEntry { kind, id, cause }
+fn corrupt(kind: &'static str, entry: &str) -> impl FnOnce(Cause) -> CorruptEntry {
+    let entry = entry.to_owned();
+    move |cause| CorruptEntry { kind, entry, cause }
 }
 
 fn time(milliseconds: i64) -> Result<Timestamp, Cause> {
@@ -48,8 +49,10 @@ pub fn write_group(group: &Group) -> Bytes {
     .into()
 }
 
-pub fn read_group(id: GroupId, version: u64, bytes: Bytes) -> Result<Group, CorruptEntry> {
+/// Reads the group that lies under the name `entry` in the page with that number.
+pub fn read_group(page: u32, entry: &str, version: u64, bytes: Bytes) -> Result<Group, CorruptEntry> {
     let read = || -> Result<Group, Cause> {
+        let id = GroupId::new(page, unique_part(entry)?);
         let stored = wire::Group::decode(bytes)?;
         Ok(Group {
             id,
@@ -61,7 +64,7 @@ pub fn read_group(id: GroupId, version: u64, bytes: Bytes) -> Result<Group, Corr
             version,
         })
     };
-    read().map_err(corrupt("group", &id))
+    read().map_err(corrupt("group", entry))
 }
 
 pub fn write_task(task: &Task) -> Bytes {
@@ -81,8 +84,16 @@ pub fn write_task(task: &Task) -> Bytes {
     .into()
 }
 
-pub fn read_task(id: TaskId, version: u64, bytes: Bytes) -> Result<Task, CorruptEntry> {
+/// Reads the task of `group` that lies under the name `entry` in the page with that number.
+pub fn read_task(
+    group: GroupId,
+    page: u32,
+    entry: &str,
+    version: u64,
+    bytes: Bytes,
+) -> Result<Task, CorruptEntry> {
     let read = || -> Result<Task, Cause> {
+        let id = TaskId::new(group, page, unique_part(entry)?);
         let stored = wire::Task::decode(bytes)?;
         Ok(Task {
             id,
@@ -100,7 +111,7 @@ pub fn read_task(id: TaskId, version: u64, bytes: Bytes) -> Result<Task, Corrupt
             version,
         })
     };
-    read().map_err(corrupt("task", &id))
+    read().map_err(corrupt("task", entry))
 }
 
 pub fn write_comment(comment: &Comment) -> Bytes {
@@ -114,8 +125,10 @@ pub fn write_comment(comment: &Comment) -> Bytes {
     .into()
 }
 
-pub fn read_comment(id: CommentId, bytes: Bytes) -> Result<Comment, CorruptEntry> {
+/// Reads the comment on `task` that lies under the name `entry` in the page with that number.
+pub fn read_comment(task: TaskId, page: u32, entry: &str, bytes: Bytes) -> Result<Comment, CorruptEntry> {
     let read = || -> Result<Comment, Cause> {
+        let id = CommentId::new(task, page, unique_part(entry)?);
         let stored = wire::Comment::decode(bytes)?;
         Ok(Comment {
             id,
@@ -124,14 +137,13 @@ pub fn read_comment(id: CommentId, bytes: Bytes) -> Result<Comment, CorruptEntry
             created_at: time(stored.created_at)?,
         })
     };
-    read().map_err(corrupt("comment", &id))
+    read().map_err(corrupt("comment", entry))
 }
 
 pub fn write_user(user: &User, password_hash: &str) -> Bytes {
     wire::User {
         username: user.username.as_str().to_owned(),
         display_name: user.display_name.as_str().to_owned(),
-        email: user.email.as_ref().map(|email| email.as_str().to_owned()).unwrap_or_default(),
         password_hash: password_hash.to_owned(),
         created_at: user.created_at.as_millisecond(),
         updated_at: user.updated_at.as_millisecond(),
@@ -146,25 +158,22 @@ pub struct UserRecord {
     pub password_hash: String,
 }
 
-pub fn read_user(id: UserId, version: u64, bytes: Bytes) -> Result<UserRecord, CorruptEntry> {
+/// Reads the user that lies under the name `entry` in the page with that number.
+pub fn read_user(page: u32, entry: &str, version: u64, bytes: Bytes) -> Result<UserRecord, CorruptEntry> {
     let read = || -> Result<UserRecord, Cause> {
+        let id = UserId::new(page, unique_part(entry)?);
         let stored = wire::User::decode(bytes)?;
-        let email = match stored.email.as_str() {
-            "" => None,
-            email => Some(EmailAddress::parse(email)?),
-        };
         let user = User {
             id,
             username: Username::parse(&stored.username)?,
             display_name: DisplayName::parse(&stored.display_name)?,
-            email,
             created_at: time(stored.created_at)?,
             updated_at: time(stored.updated_at)?,
             version,
         };
         Ok(UserRecord { user, password_hash: stored.password_hash })
     };
-    read().map_err(corrupt("user", &id))
+    read().map_err(corrupt("user", entry))
 }
 
 #[cfg(test)]
@@ -186,10 +195,14 @@ mod tests {
         }
     }
 
+    fn read(task: &Task, bytes: Bytes) -> Result<Task, CorruptEntry> {
+        read_task(task.id.group(), task.id.page(), &task.id.entry(), task.version, bytes)
+    }
+
     #[test]
     fn a_task_reads_back_as_it_was_written() {
         let task = task();
-        assert_eq!(read_task(task.id, task.version, write_task(&task)).unwrap(), task);
+        assert_eq!(read(&task, write_task(&task)).unwrap(), task);
     }
 
     #[test]
@@ -197,11 +210,8 @@ mod tests {
         let task = task();
         let mut stored = wire::Task::decode(write_task(&task)).unwrap();
         stored.status = "Done".to_owned();
-        let error = read_task(task.id, 1, stored.encode_to_vec().into()).unwrap_err();
+        let error = read(&task, stored.encode_to_vec().into()).unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
-        assert!(
-            error.to_string().contains(&task.id.to_string()) && cause.contains("status"),
-            "{error}: {cause}"
-        );
+        assert!(error.to_string().contains(&task.id.entry()) && cause.contains("status"), "{error}: {cause}");
     }
 }

@@ -1,1 +1,86 @@
-fn main() {}
+//! Tidemark: a collaborative task board in which every change leaves a mark.
+//!
+//! One program, five roles. `ARCHITECTURE.md` has the map.
+
+mod accounts;
+mod clock;
+mod configuration;
+mod dapr;
+mod gateway;
+mod health;
+mod history;
+mod http;
+mod identity;
+mod notifications;
+mod pages;
+mod roles;
+mod seed;
+mod serve;
+mod tasks;
+mod telemetry;
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use configuration::ServeConfiguration;
+use roles::Role;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A collaborative task board in which every change leaves a mark.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run roles until SIGTERM; all five unless some are named
+    Serve {
+        /// The roles to run
+        #[arg(value_enum)]
+        roles: Vec<Role>,
+        #[command(flatten)]
+        configuration: Box<ServeConfiguration>,
+    },
+    /// Create the demo users and the sample board through a running API; what exists is left alone
+    Seed {
+        /// The API's base address
+        #[arg(long, default_value = "http://127.0.0.1:3001")]
+        url: String,
+    },
+    /// Ask a running process whether it is ready; exit 0 if so (for container health checks)
+    Health {
+        /// The process's HTTP address
+        #[arg(long, env = "HTTP_ADDRESS", default_value = "127.0.0.1:3001")]
+        address: SocketAddr,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Serve { roles, configuration } => {
+            let roles = if roles.is_empty() { Role::ALL.to_vec() } else { roles };
+            serve::run(*configuration, roles).await
+        }
+        Command::Seed { url } => seed::run(&url).await,
+        Command::Health { address } => ask_health(address).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("tidemark: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn ask_health(address: SocketAddr) -> anyhow::Result<()> {
+    let response = reqwest::get(format!("http://{address}/health/ready")).await?;
+    anyhow::ensure!(response.status().is_success(), "{}", response.text().await?.trim());
+    Ok(())
+}

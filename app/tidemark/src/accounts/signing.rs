@@ -1,0 +1,134 @@
+//! Tokens are signed here and nowhere else. The private key comes from the secret store at first use and
+//! never leaves this module; the public one is told to everybody.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::{HeaderValue, header};
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use secrecy::ExposeSecret;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tidemark_domain::{User, Workspace};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use crate::{
+    dapr::{SecretStore, SidecarError},
+    http::request,
+    identity::token::{AUDIENCE, Claims, ISSUER},
+};
+
+/// The name of the key in the secret store: an Ed25519 private key, PKCS#8 in PEM.
+const SECRET: &str = "jwt-signing-key";
+
+/// Signs tokens.
+pub struct Signer {
+    secrets: SecretStore,
+    lifetime: Duration,
+    pair: OnceCell<SigningPair>,
+}
+
+/// The key in use.
+pub struct SigningPair {
+    private_key: EncodingKey,
+    /// The 32 bytes that verify.
+    pub public_key: Vec<u8>,
+    pub key_id: String,
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum SigningError {
+    #[error("the secret store did not answer")]
+    Store(#[from] SidecarError),
+    #[error("the secret store has no {SECRET}")]
+    NoKey,
+    #[error("{SECRET} is not an Ed25519 private key in PKCS#8 PEM")]
+    NotAKey,
+    #[error("the token could not be signed")]
+    Sign(#[from] jsonwebtoken::errors::Error),
+}
+
+/// A token and when it ends.
+pub struct IssuedToken {
+    pub token: String,
+    pub expires_at: Timestamp,
+}
+
+impl Signer {
+    pub fn new(secrets: SecretStore, lifetime: Duration) -> Self {
+        Self { secrets, lifetime, pair: OnceCell::new() }
+    }
+
+    /// The key in use, read from the secret store when it is first asked for.
+    pub async fn pair(&self) -> Result<&SigningPair, SigningError> {
+        self.pair
+            .get_or_try_init(|| async {
+                let pem = self.secrets.secret(SECRET).await?.ok_or(SigningError::NoKey)?;
+                SigningPair::parse(pem.expose_secret()).ok_or(SigningError::NotAKey)
+            })
+            .await
+    }
+
+    /// A token for a new session of `user`.
+    pub async fn issue(&self, user: &User, now: Timestamp) -> Result<IssuedToken, SigningError> {
+        let pair = self.pair().await?;
+        let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX);
+        let issued_at = now.as_second();
+        let expires_at = issued_at.saturating_add(lifetime);
+        let claims = Claims {
+            sub: user.id.to_string(),
+            user_id: user.id.to_string(),
+            username: user.username.as_str().to_owned(),
+            sid: Uuid::new_v4().to_string(),
+            workspace: Workspace::shared().to_string(),
+            iss: ISSUER.to_owned(),
+            aud: AUDIENCE.to_owned(),
+            iat: issued_at,
+            exp: expires_at,
+        };
+        let header = Header { kid: Some(pair.key_id.clone()), ..Header::new(Algorithm::EdDSA) };
+        let token = jsonwebtoken::encode(&header, &claims, &pair.private_key)?;
+        Ok(IssuedToken { token, expires_at: Timestamp::from_second(expires_at).unwrap_or(Timestamp::MAX) })
+    }
+}
+
+impl SigningPair {
+    fn parse(text: &str) -> Option<Self> {
+        let document = pem::parse(text).ok()?;
+        let key_pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(document.contents()).ok()?;
+        let public_key = key_pair.public_key().as_ref().to_vec();
+        // Named after the key itself, so that every replica calls it the same.
+        let key_id = URL_SAFE_NO_PAD.encode(&Sha256::digest(&public_key)[..12]);
+        Some(Self { private_key: EncodingKey::from_ed_der(document.contents()), public_key, key_id })
+    }
+}
+
+/// `GET /.well-known/jwks.json`: the public keys, RFC 7517 and RFC 8037.
+pub async fn handle(State(signer): State<Arc<Signer>>) -> Response {
+    match signer.pair().await {
+        Ok(pair) => {
+            let key = json!({
+                "kty": "OKP",
+                "crv": "Ed25519",
+                "alg": "EdDSA",
+                "use": "sig",
+                "kid": pair.key_id,
+                "x": URL_SAFE_NO_PAD.encode(&pair.public_key),
+            });
+            let cache = (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+            ([cache], Json(json!({ "keys": [key] }))).into_response()
+        }
+        Err(fault) => {
+            request::unavailable("the signing keys cannot be read at the moment", &fault).into_response()
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Users in pages: the page follows from the name.
+
+use sha2::{Digest, Sha256};
+use tidemark_domain::{
+    Actor, Change, Event, User, UserId, Workspace,
+    user::{DisplayName, Username},
+};
+use tidemark_protocol::{
+    ledger,
+    stored::{self, CorruptEntry, UserRecord},
+};
+
+use crate::{
+    configuration::EventConfiguration,
+    pages::{
+        CollectionKey, EditError, Entry, IdempotencyKey, InvalidCollectionKey, Once, OutboxEvent, PageKey,
+        Pages, StoreError,
+    },
+};
+
+/// Pages that users are spread over. Fixed for ever: a user's page follows from it.
+pub const SHARDS: u32 = 256;
+
+/// All users.
+#[derive(Clone)]
+pub struct Users {
+    pages: Pages,
+    collection: CollectionKey,
+    events: EventConfiguration,
+}
+
+/// Why users could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadUsersError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Corrupt(#[from] CorruptEntry),
+}
+
+/// Why a registration was turned down.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("the user name is taken")]
+    NameTaken,
+    #[error(transparent)]
+    Corrupt(#[from] CorruptEntry),
+}
+
+/// Everything a registration needs, checked.
+#[derive(Clone)]
+pub struct NewUser {
+    pub username: Username,
+    pub display_name: DisplayName,
+    pub password_hash: String,
+    pub traceparent: Option<String>,
+}
+
+impl Users {
+    pub fn new(pages: Pages, events: EventConfiguration) -> Result<Self, InvalidCollectionKey> {
+        Ok(Self { pages, collection: CollectionKey::parse("users")?, events })
+    }
+
+    fn page_of(&self, username: &Username) -> PageKey {
+        let digest = Sha256::digest(username.folded());
+        let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+        self.collection.page(number % SHARDS)
+    }
+
+    pub async fn by_name(&self, username: &Username) -> Result<Option<UserRecord>, ReadUsersError> {
+        let page = self.page_of(username);
+        let view = self.pages.read(&page).await?;
+        Ok(find_by_name(view.entries(), page.number(), username)?)
+    }
+
+    pub async fn by_id(&self, id: UserId) -> Result<Option<User>, ReadUsersError> {
+        let view = self.pages.read(&self.collection.page(id.page())).await?;
+        let Some(entry) = view.get(&id.entry()) else { return Ok(None) };
+        Ok(Some(read(entry, id.page())?.user))
+    }
+
+    /// The users of consecutive shards.
+    pub async fn in_shards(&self, shards: std::ops::Range<u32>) -> Result<Vec<Vec<User>>, ReadUsersError> {
+        let pages: Vec<PageKey> = shards.clone().map(|shard| self.collection.page(shard)).collect();
+        let views = self.pages.read_many(&pages).await?;
+        let users = views.iter().zip(shards).map(|(view, shard)| {
+            view.entries().iter().map(|entry| Ok(read(entry, shard)?.user)).collect::<Result<Vec<_>, _>>()
+        });
+        Ok(users.collect::<Result<_, CorruptEntry>>()?)
+    }
+
+    /// Registers a user, once for all calls with the same key.
+    pub async fn register(
+        &self,
+        new: NewUser,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Once<User>, EditError<Refusal>> {
+        let page = self.page_of(&new.username);
+        let number = page.number();
+        let (publish, format) = (self.events.kafka_enabled, self.events.event_format.into());
+        let edit = move |edit: &mut crate::pages::PageEdit<'_>| {
+            if find_by_name(edit.entries(), number, &new.username)?.is_some() {
+                return Err(Refusal::NameTaken);
+            }
+            let now = edit.now();
+            let user = User {
+                id: UserId::new(number, rand::random()),
+                username: new.username.clone(),
+                display_name: new.display_name.clone(),
+                created_at: now,
+                updated_at: now,
+                version: 1,
+            };
+            edit.put(&user.id.entry(), "", stored::write_user(&user, &new.password_hash));
+            if publish {
+                let event = Event {
+                    id: edit.event_id(),
+                    occurred_at: now,
+                    workspace: Workspace::shared(),
+                    actor: Actor { id: user.id, name: user.username.clone() },
+                    change: Change::UserRegistered { user: user.clone() },
+                    traceparent: new.traceparent.clone(),
+                };
+                edit.emit(OutboxEvent {
+                    id: event.id,
+                    partition_key: ledger::partition_key(&event.change, &event.actor),
+                    entity: user.id.to_string(),
+                    attributes: Vec::new(),
+                    payload: ledger::encode(&event, format).into(),
+                });
+            }
+            Ok(user)
+        };
+        match key {
+            Some(key) => self.pages.edit_once(&page, key, edit).await,
+            None => self.pages.edit(&page, edit).await.map(Once::First),
+        }
+    }
+}
+
+/// Reads a user's entry of the page with that number.
+pub fn read(entry: &Entry, page: u32) -> Result<UserRecord, CorruptEntry> {
+    stored::read_user(page, &entry.id, entry.version, entry.value.clone())
+}
+
+fn find_by_name(
+    entries: &[Entry],
+    page: u32,
+    username: &Username,
+) -> Result<Option<UserRecord>, CorruptEntry> {
+    let folded = username.folded();
+    for entry in entries {
+        let record = read(entry, page)?;
+        if record.user.username.folded() == folded {
+            return Ok(Some(record));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,275 @@
+//! The port that only the sidecar calls: bulk events, health, and the roles' internal services.
+//!
+//! The generated trait is implemented here because the crate's own callback service panics on bulk events.
+//! What a handler answers decides the fate of events: an error for a batch makes the sidecar repeat the
+//! whole batch under the inbound policy, which retries for ever. `RETRY` and `DROP` are never answered, and
+//! the sidecar's own dead-letter topic is never used: all three lose events or crash the sidecar.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dapr::dapr::proto::{
+    common::v1::{InvokeRequest, InvokeResponse},
+    runtime::v1::{
+        BindingEventRequest, BindingEventResponse, BulkSubscribeConfig, HealthCheckResponse, JobEventRequest,
+        JobEventResponse, ListInputBindingsResponse, ListTopicSubscriptionsResponse, TopicEventBulkRequest,
+        TopicEventBulkResponse, TopicEventBulkResponseEntry, TopicEventRequest, TopicEventResponse,
+        TopicSubscription,
+        app_callback_health_check_server::{AppCallbackHealthCheck, AppCallbackHealthCheckServer},
+        app_callback_server::{AppCallback, AppCallbackServer},
+        topic_event_bulk_request_entry::Event,
+        topic_event_response::TopicEventResponseStatus,
+    },
+};
+use metrics::{counter, histogram};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{
+    Request, Response, Status,
+    service::{Routes, RoutesBuilder},
+};
+use tracing::{error, warn};
+
+use super::sidecar::ApiToken;
+
+/// The largest batch that the sidecar may hand over: the count limit times the largest event, with room.
+const LARGEST_BATCH_BYTES: usize = 64 << 20;
+
+/// One event as it arrived.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The exact bytes that were published.
+    pub payload: Bytes,
+    /// Where the broker keeps it: names a dead letter's origin.
+    pub partition: String,
+    pub offset: String,
+}
+
+/// A fault that will pass: the same batch is delivered again.
+#[derive(Debug, thiserror::Error)]
+#[error("the batch cannot be handled now")]
+pub struct ConsumeError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// A role's handler of one topic.
+#[async_trait]
+pub trait EventConsumer: Send + Sync {
+    /// Takes a batch of one partition, in order. Returning `Ok` means that every event has had its effect
+    /// or lies in a dead-letter topic. Batches repeat: the effect must not.
+    async fn consume(&self, batch: Vec<Delivery>) -> Result<(), ConsumeError>;
+}
+
+/// Adds an internal gRPC service, wrapped in the check that the sidecar is calling.
+pub type AddService = Box<dyn FnOnce(&mut RoutesBuilder, AppToken) + Send>;
+
+/// A topic that a role listens to.
+#[derive(Clone)]
+pub struct Subscription {
+    /// The pub/sub components, copies with one consumer group: each hands over one batch at a time.
+    pub components: Vec<String>,
+    pub topic: &'static str,
+    pub largest_batch: u16,
+    pub longest_wait_milliseconds: u16,
+    pub consumer: Arc<dyn EventConsumer>,
+}
+
+/// Everything the sidecar may call in this process.
+pub struct AppChannel {
+    pub subscriptions: Vec<Subscription>,
+    /// The roles' internal services. Each is wrapped by [`AppChannel::routes`] in the token check.
+    pub services: Vec<AddService>,
+    pub token: Option<SecretString>,
+    pub tasks: TaskTracker,
+    /// Cancelled when the process drains: health then says so, and the sidecar stops delivering.
+    pub draining: CancellationToken,
+}
+
+impl AppChannel {
+    /// Builds the gRPC services of this port.
+    pub fn routes(self) -> Routes {
+        let token = AppToken::new(self.token);
+        let callback = Callback {
+            subscriptions: self.subscriptions,
+            token: token.clone(),
+            tasks: self.tasks,
+            draining: self.draining,
+        };
+        let callback = Arc::new(callback);
+        let mut builder = Routes::builder();
+        builder
+            .add_service(
+                AppCallbackServer::from_arc(Arc::clone(&callback))
+                    .max_decoding_message_size(LARGEST_BATCH_BYTES),
+            )
+            .add_service(AppCallbackHealthCheckServer::from_arc(callback));
+        for add in self.services {
+            add(&mut builder, token.clone());
+        }
+        builder.routes()
+    }
+}
+
+/// The token that the sidecar shows on calls which carry data. Its own probes carry none.
+#[derive(Clone)]
+pub struct AppToken(Option<Arc<SecretString>>);
+
+impl AppToken {
+    fn new(token: Option<SecretString>) -> Self {
+        Self(token.map(Arc::new))
+    }
+
+    fn check<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let Some(expected) = &self.0 else { return Ok(()) };
+        let offered =
+            request.metadata().get(ApiToken::HEADER).map_or(&[][..], |token| token.as_encoded_bytes());
+        let expected = expected.expose_secret().as_bytes();
+        if aws_lc_rs::constant_time::verify_slices_are_equal(offered, expected).is_ok() {
+            Ok(())
+        } else {
+            Err(Status::unauthenticated("only the sidecar may call this port"))
+        }
+    }
+}
+
+impl tonic::service::Interceptor for AppToken {
+    fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
+        self.check(&request)?;
+        Ok(request)
+    }
+}
+
+struct Callback {
+    subscriptions: Vec<Subscription>,
+    token: AppToken,
+    tasks: TaskTracker,
+    draining: CancellationToken,
+}
+
+impl Callback {
+    fn consumer(&self, topic: &str) -> Option<Arc<dyn EventConsumer>> {
+        let subscription = self.subscriptions.iter().find(|subscription| subscription.topic == topic)?;
+        Some(Arc::clone(&subscription.consumer))
+    }
+}
+
+#[async_trait]
+impl AppCallback for Callback {
+    async fn list_topic_subscriptions(
+        &self,
+        _: Request<()>,
+    ) -> Result<Response<ListTopicSubscriptionsResponse>, Status> {
+        let subscriptions = self.subscriptions.iter().flat_map(|subscription| {
+            subscription.components.iter().map(|component| TopicSubscription {
+                pubsub_name: component.clone(),
+                topic: subscription.topic.to_owned(),
+                // Bytes as they were published: the JSON path would round large numbers.
+                metadata: [("rawPayload".to_owned(), "true".to_owned())].into(),
+                bulk_subscribe: Some(BulkSubscribeConfig {
+                    enabled: true,
+                    max_messages_count: subscription.largest_batch.into(),
+                    max_await_duration_ms: subscription.longest_wait_milliseconds.into(),
+                }),
+                ..TopicSubscription::default()
+            })
+        });
+        Ok(Response::new(ListTopicSubscriptionsResponse { subscriptions: subscriptions.collect() }))
+    }
+
+    async fn on_bulk_topic_event(
+        &self,
+        request: Request<TopicEventBulkRequest>,
+    ) -> Result<Response<TopicEventBulkResponse>, Status> {
+        self.token.check(&request)?;
+        let TopicEventBulkRequest { topic, entries, .. } = request.into_inner();
+        let Some(consumer) = self.consumer(&topic) else {
+            return Err(Status::failed_precondition(format!("no role here listens to {topic}")));
+        };
+        let mut entry_ids = Vec::with_capacity(entries.len());
+        let mut batch = Vec::with_capacity(entries.len());
+        for mut entry in entries {
+            entry_ids.push(entry.entry_id);
+            let payload = match entry.event {
+                Some(Event::Bytes(bytes)) => bytes,
+                Some(Event::CloudEvent(event)) => event.data,
+                None => Vec::new(),
+            };
+            batch.push(Delivery {
+                payload: payload.into(),
+                partition: entry.metadata.remove("__partition").unwrap_or_default(),
+                offset: entry.metadata.remove("__offset").unwrap_or_default(),
+            });
+        }
+        let (count, started) = (entry_ids.len(), Instant::now());
+        // A sidecar that stops cancels this call. The batch must still be finished, so it runs by itself.
+        let outcome = self.tasks.spawn(async move { consumer.consume(batch).await }).await;
+        histogram!("consumer_batch_duration_seconds", "topic" => topic.clone()).record(started.elapsed());
+        match outcome {
+            Ok(Ok(())) => {
+                counter!("consumer_events_total", "topic" => topic).increment(count as u64);
+                let success = |entry_id| TopicEventBulkResponseEntry {
+                    entry_id,
+                    status: TopicEventResponseStatus::Success.into(),
+                };
+                let statuses = entry_ids.into_iter().map(success).collect();
+                Ok(Response::new(TopicEventBulkResponse { statuses }))
+            }
+            Ok(Err(fault)) => {
+                counter!("consumer_batch_failures_total", "topic" => topic.clone()).increment(1);
+                warn!(
+                    topic,
+                    count,
+                    error = &fault as &dyn std::error::Error,
+                    "batch will be delivered again"
+                );
+                Err(Status::unavailable("the batch cannot be handled now"))
+            }
+            Err(panic) => {
+                counter!("consumer_batch_failures_total", "topic" => topic.clone()).increment(1);
+                error!(topic, count, error = &panic as &dyn std::error::Error, "consumer panicked");
+                Err(Status::internal("the consumer failed"))
+            }
+        }
+    }
+
+    async fn on_topic_event(
+        &self,
+        _: Request<TopicEventRequest>,
+    ) -> Result<Response<TopicEventResponse>, Status> {
+        // `Unimplemented` would make the sidecar drop the event without a word.
+        Err(Status::failed_precondition("events are taken in bulk only"))
+    }
+
+    async fn on_invoke(&self, _: Request<InvokeRequest>) -> Result<Response<InvokeResponse>, Status> {
+        Err(Status::unimplemented("roles are called by gRPC proxying"))
+    }
+
+    async fn list_input_bindings(
+        &self,
+        _: Request<()>,
+    ) -> Result<Response<ListInputBindingsResponse>, Status> {
+        Ok(Response::new(ListInputBindingsResponse::default()))
+    }
+
+    async fn on_binding_event(
+        &self,
+        _: Request<BindingEventRequest>,
+    ) -> Result<Response<BindingEventResponse>, Status> {
+        Err(Status::failed_precondition("no input binding is declared"))
+    }
+
+    async fn on_job_event(&self, _: Request<JobEventRequest>) -> Result<Response<JobEventResponse>, Status> {
+        Err(Status::failed_precondition("no job is scheduled"))
+    }
+}
+
+#[async_trait]
+impl AppCallbackHealthCheck for Callback {
+    async fn health_check(&self, _: Request<()>) -> Result<Response<HealthCheckResponse>, Status> {
+        if self.draining.is_cancelled() {
+            Err(Status::unavailable("draining"))
+        } else {
+            Ok(Response::new(HealthCheckResponse {}))
+        }
+    }
+}

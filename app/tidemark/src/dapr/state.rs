@@ -1,0 +1,161 @@
+//! The state store component, as pages need it: one key, one compare-and-set.
+
+use std::{collections::HashMap, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dapr::dapr::proto::{
+    common::v1::{Etag, StateItem, StateOptions, state_options::StateConcurrency},
+    runtime::v1::{DeleteStateRequest, GetBulkStateRequest, GetStateRequest, SaveStateRequest},
+};
+use tonic::Code;
+
+use super::sidecar::{Sidecar, SidecarError, measured, with_deadline};
+use crate::pages::{Precondition, SaveError, StateStore, StoreError, Versioned};
+
+/// Keys that the sidecar reads at the same time for one bulk request.
+const BULK_PARALLELISM: i32 = 16;
+
+/// An `ETag` that no item has: the Redis store counts versions from 1. With it, a save succeeds on a missing
+/// item alone.
+const NO_ITEM: &str = "-1";
+
+/// The state store component.
+#[derive(Clone)]
+pub struct StateComponent {
+    sidecar: Sidecar,
+    component: String,
+    deadline: Duration,
+}
+
+/// The sidecar could not read one item of a bulk.
+#[derive(Debug, thiserror::Error)]
+#[error("state item {key} could not be read: {message}")]
+struct UnreadableItem {
+    key: String,
+    message: String,
+}
+
+impl StateComponent {
+    pub fn new(sidecar: Sidecar, component: String, deadline: Duration) -> Self {
+        Self { sidecar, component, deadline }
+    }
+
+    /// Answers whether the store answers.
+    pub async fn ping(&self, deadline: Duration) -> Result<(), SidecarError> {
+        self.read("health", deadline).await.map(drop)
+    }
+
+    async fn read(&self, key: &str, deadline: Duration) -> Result<Option<Versioned>, SidecarError> {
+        let request = GetStateRequest {
+            store_name: self.component.clone(),
+            key: key.to_owned(),
+            ..GetStateRequest::default()
+        };
+        let mut client = self.sidecar.client();
+        let item = measured("get_state", client.get_state(with_deadline(request, deadline))).await?;
+        Ok(versioned(item.data, item.etag))
+    }
+}
+
+/// The sidecar answers "nothing there" with an empty `ETag`.
+fn versioned(data: Vec<u8>, etag: String) -> Option<Versioned> {
+    (!etag.is_empty()).then(|| Versioned { value: data.into(), etag })
+}
+
+/// Optimistic concurrency: without this option the store would ignore the `ETag`.
+fn first_write() -> StateOptions {
+    StateOptions { concurrency: StateConcurrency::ConcurrencyFirstWrite.into(), consistency: 0 }
+}
+
+fn etag(precondition: Precondition) -> Etag {
+    let value = match precondition {
+        Precondition::Absent => NO_ITEM.to_owned(),
+        Precondition::Etag(etag) => etag,
+    };
+    Etag { value }
+}
+
+fn save_error(fault: SidecarError) -> SaveError {
+    // `Aborted` is what a mismatch looks like, though an outage may look like that too.
+    if fault.code == Code::Aborted {
+        SaveError::Refused(StoreError::new(fault))
+    } else {
+        SaveError::Unknown(StoreError::new(fault))
+    }
+}
+
+#[async_trait]
+impl StateStore for StateComponent {
+    async fn get(&self, key: &str) -> Result<Option<Versioned>, StoreError> {
+        self.read(key, self.deadline).await.map_err(StoreError::new)
+    }
+
+    async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Versioned>>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let request = GetBulkStateRequest {
+            store_name: self.component.clone(),
+            keys: keys.to_vec(),
+            parallelism: BULK_PARALLELISM,
+            metadata: HashMap::new(),
+        };
+        let mut client = self.sidecar.client();
+        let call = client.get_bulk_state(with_deadline(request, self.deadline));
+        let items = measured("get_bulk_state", call).await.map_err(StoreError::new)?.items;
+        let mut found = HashMap::with_capacity(items.len());
+        for item in items {
+            if !item.error.is_empty() {
+                return Err(StoreError::new(UnreadableItem { key: item.key, message: item.error }));
+            }
+            found.insert(item.key, versioned(item.data, item.etag));
+        }
+        // The same key may be asked for twice, but is answered once.
+        Ok(keys.iter().map(|key| found.get(key).cloned().flatten()).collect())
+    }
+
+    async fn save(
+        &self,
+        key: &str,
+        value: Bytes,
+        precondition: Precondition,
+        time_to_live: Option<Duration>,
+    ) -> Result<(), SaveError> {
+        let metadata = match time_to_live {
+            Some(time) => HashMap::from([("ttlInSeconds".to_owned(), time.as_secs().max(1).to_string())]),
+            None => HashMap::new(),
+        };
+        let item = StateItem {
+            key: key.to_owned(),
+            value: value.into(),
+            etag: Some(etag(precondition)),
+            options: Some(first_write()),
+            metadata,
+        };
+        let request = SaveStateRequest { store_name: self.component.clone(), states: vec![item] };
+        let mut client = self.sidecar.client();
+        let call = client.save_state(with_deadline(request, self.deadline));
+        measured("save_state", call).await.map_err(save_error)
+    }
+
+    async fn delete(&self, key: &str, precondition: Precondition) -> Result<(), SaveError> {
+        let request = DeleteStateRequest {
+            store_name: self.component.clone(),
+            key: key.to_owned(),
+            etag: Some(etag(precondition)),
+            options: Some(first_write()),
+            metadata: HashMap::new(),
+        };
+        let mut client = self.sidecar.client();
+        let call = client.delete_state(with_deadline(request, self.deadline));
+        measured("delete_state", call).await.map_err(save_error)
+    }
+
+    fn next_etag(&self, saved_over: Option<&str>) -> Option<String> {
+        match saved_over {
+            None => Some("1".to_owned()),
+            Some(etag) => Some((etag.parse::<u64>().ok()? + 1).to_string()),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The gateway role: the front door for everything that is no role's own path. It has no data; it answers for
+//! the health of the whole installation.
+
+use axum::{Json, Router, routing::get};
+use serde::Serialize;
+
+use crate::roles::Offer;
+
+pub fn start() -> Offer {
+    Offer { router: Router::new().route("/", get(welcome)), ..Offer::default() }
+}
+
+#[derive(Serialize)]
+struct Welcome {
+    name: &'static str,
+    version: &'static str,
+    health: &'static str,
+    login: &'static str,
+}
+
+async fn welcome() -> Json<Welcome> {
+    Json(Welcome {
+        name: "Tidemark",
+        version: env!("CARGO_PKG_VERSION"),
+        health: "/api/health",
+        login: "POST /api/auth/login",
+    })
+}

@@ -1,0 +1,83 @@
+//! The history role: every event, kept and told.
+//!
+//! It consumes the ledger in bulk and writes each batch with one statement through the sidecar's database
+//! binding. A repeated event adds no row. Rows are numbered in the order in which they become visible.
+
+mod consumer;
+mod group_logs;
+mod log_summary;
+mod logs;
+mod maintenance;
+mod schema;
+mod task_logs;
+
+use std::sync::Arc;
+
+use axum::{Router, extract::FromRef, routing::get};
+use tidemark_protocol::ledger;
+
+use self::{consumer::Consumer, log_summary::SummaryCache, schema::Schema};
+use crate::{
+    dapr::{DatabaseBinding, Subscription},
+    health::{Dependency, PROBE_DEADLINE},
+    identity::Verifier,
+    roles::{Foundation, Offer, Role},
+};
+
+/// What the role's handlers share.
+#[derive(Clone, FromRef)]
+struct HistoryRole {
+    database: DatabaseBinding,
+    summaries: Arc<SummaryCache>,
+    verifier: Arc<Verifier>,
+}
+
+/// Events in one batch at most: one statement writes them.
+const LARGEST_BATCH: u16 = 500;
+/// How long the sidecar collects a batch [ms]. Events should be readable a tenth of a second after the change.
+const LONGEST_WAIT: u16 = 10;
+
+pub fn start(foundation: &Foundation) -> Offer {
+    let configuration = &foundation.configuration.history;
+    let database = DatabaseBinding::new(
+        foundation.sidecar.clone(),
+        configuration.history_binding.clone(),
+        configuration.history_deadline,
+    );
+    let schema = Schema::prepare(database.clone(), foundation);
+    maintenance::start(database.clone(), schema.clone(), foundation);
+    let consumer = Consumer::new(database.clone(), &foundation.ledger, schema);
+    let role = HistoryRole {
+        database: database.clone(),
+        summaries: Arc::new(SummaryCache::new(configuration.log_summary_cache)),
+        verifier: Arc::clone(&foundation.verifier),
+    };
+    let subscription = Subscription {
+        components: configuration.history_pubsubs.clone(),
+        topic: ledger::TOPIC,
+        largest_batch: LARGEST_BATCH,
+        longest_wait_milliseconds: LONGEST_WAIT,
+        consumer: Arc::new(consumer),
+    };
+    // Beside other roles the rest of the board works without the history; alone there is nothing else.
+    let needed = foundation.roles == [Role::History];
+    let dependency = Dependency::new("timescaledb", needed, move || {
+        let database = database.with_deadline(PROBE_DEADLINE);
+        async move { Ok(database.execute("SELECT 1", &[]).await?) }
+    });
+    Offer {
+        router: router(role),
+        subscriptions: vec![subscription],
+        dependencies: vec![dependency],
+        ..Offer::default()
+    }
+}
+
+fn router(role: HistoryRole) -> Router {
+    Router::new()
+        .route("/api/logs/groups", get(log_summary::handle))
+        .route("/api/logs/group/{id}", get(group_logs::handle))
+        .route("/api/logs/group/{id}/tasks", get(group_logs::tasks))
+        .route("/api/logs/task/{id}", get(task_logs::handle))
+        .with_state(role)
+}

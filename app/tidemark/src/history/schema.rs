@@ -1,0 +1,130 @@
+//! The history's tables, made and brought up to date at start.
+//!
+//! Each migration runs once, as one transaction, under a lock: replicas that start together take turns. With
+//! TimescaleDB the log is a hypertable; without, it is partitioned by month.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::{
+    dapr::{DatabaseBinding, DatabaseError},
+    roles::Foundation,
+};
+
+/// Migrations in order. One that has been released is never changed: a new one follows it.
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        version: 1,
+        timescale: include_str!("migrations/0001_event_log_timescale.sql"),
+        native: include_str!("migrations/0001_event_log_native.sql"),
+    },
+    Migration {
+        version: 2,
+        timescale: include_str!("migrations/0002_record_events_timescale.sql"),
+        native: include_str!("migrations/0002_record_events_native.sql"),
+    },
+];
+
+struct Migration {
+    version: u32,
+    timescale: &'static str,
+    native: &'static str,
+}
+
+/// What stores the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    TimescaleDb,
+    /// Declarative partitions of plain PostgreSQL.
+    Native,
+}
+
+/// Known once the tables are ready.
+#[derive(Clone)]
+pub struct Schema(watch::Receiver<Option<Engine>>);
+
+const MIGRATION_DEADLINE: Duration = Duration::from_mins(2);
+const PAUSE: Duration = Duration::from_millis(500);
+
+impl Schema {
+    /// Begins to prepare the tables; goes on until it succeeds.
+    pub fn prepare(database: DatabaseBinding, foundation: &Foundation) -> Self {
+        let (ready, schema) = watch::channel(None);
+        let stopping = foundation.stopping.clone();
+        let migrate = async move {
+            let database = database.with_deadline(MIGRATION_DEADLINE);
+            loop {
+                match migrate(&database).await {
+                    Ok(engine) => {
+                        info!(?engine, "history tables are ready");
+                        ready.send_replace(Some(engine));
+                        return;
+                    }
+                    Err(fault) => {
+                        warn!(error = &fault as &dyn std::error::Error, "history tables are not ready yet");
+                    }
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        foundation.tasks.spawn(async move {
+            stopping.run_until_cancelled(migrate).await;
+        });
+        Self(schema)
+    }
+
+    /// Waits until the tables are ready. `None` if the process stops before that.
+    pub async fn ready(&mut self) -> Option<Engine> {
+        self.0.wait_for(Option::is_some).await.ok().and_then(|engine| *engine)
+    }
+}
+
+#[derive(Deserialize)]
+struct Extension {
+    installable: bool,
+}
+
+async fn migrate(database: &DatabaseBinding) -> Result<Engine, DatabaseError> {
+    let found: Vec<Extension> = database
+        .rows(
+            "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb') AS installable",
+            &[],
+        )
+        .await?;
+    let installable = found.iter().any(|extension| extension.installable);
+    let engine = if installable { Engine::TimescaleDb } else { Engine::Native };
+    if engine == Engine::TimescaleDb {
+        // Not in a migration's transaction: the extension must be there before its functions are named.
+        database.execute("CREATE EXTENSION IF NOT EXISTS timescaledb", &[]).await?;
+    }
+    for migration in MIGRATIONS {
+        let statements = match engine {
+            Engine::TimescaleDb => migration.timescale,
+            Engine::Native => migration.native,
+        };
+        database.execute(&guarded(migration.version, statements), &[]).await?;
+    }
+    Ok(engine)
+}
+
+/// Several statements without parameters are one transaction: lock, look, migrate, note.
+fn guarded(version: u32, statements: &str) -> String {
+    format!(
+        "SELECT pg_advisory_xact_lock(7241001);
+         CREATE TABLE IF NOT EXISTS schema_migrations (
+             version integer PRIMARY KEY,
+             applied_at timestamptz NOT NULL DEFAULT now()
+         );
+         DO $migration$
+         BEGIN
+             IF NOT EXISTS (SELECT FROM schema_migrations WHERE version = {version}) THEN
+                 {statements}
+                 INSERT INTO schema_migrations (version) VALUES ({version});
+             END IF;
+         END
+         $migration$;"
+    )
+}

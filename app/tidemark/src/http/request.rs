@@ -1,0 +1,114 @@
+//! What happens around every request: its id, its trace, its metrics, and an answer even to a panic.
+
+use std::{any::Any, error::Error};
+
+use axum::{
+    extract::{MatchedPath, Request},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue};
+use metrics::{counter, gauge, histogram};
+use tokio::time::Instant;
+use tracing::{Instrument, debug, error, info_span};
+use uuid::Uuid;
+
+use super::problem::Problem;
+use crate::telemetry::trace_context::TraceContext;
+
+/// The name by which clients, logs and support find a request.
+#[derive(Debug, Clone)]
+pub struct RequestId(HeaderValue);
+
+tokio::task_local! {
+    static CURRENT: RequestId;
+}
+
+impl RequestId {
+    pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+    const LONGEST: usize = 128;
+
+    /// The id of the request that the current task serves.
+    pub fn current() -> Option<String> {
+        CURRENT.try_with(|id| id.as_str().to_owned()).ok()
+    }
+
+    fn of(request: &Request) -> Self {
+        let usable = |id: &&HeaderValue| id.len() <= Self::LONGEST && !id.is_empty() && id.to_str().is_ok();
+        match request.headers().get(Self::HEADER).filter(usable) {
+            Some(id) => Self(id.clone()),
+            None => Self(
+                HeaderValue::try_from(Uuid::now_v7().simple().to_string())
+                    .expect("hexadecimal digits are a valid header value"),
+            ),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// The middleware around every route.
+pub async fn around(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = RequestId::of(&request);
+    let incoming = request.headers().get(TraceContext::HEADER).and_then(|value| value.to_str().ok());
+    let trace = incoming.and_then(|text| text.parse().ok()).unwrap_or_else(TraceContext::begin);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route_name = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let span = info_span!(
+        "request",
+        otel.name = format!("{method} {route_name}"),
+        otel.kind = "server",
+        http.method = %method,
+        http.route = route_name,
+        http.status = tracing::field::Empty,
+        request.id = id.as_str(),
+        trace.id = trace.trace_id(),
+    );
+    trace.adopt(&span);
+    gauge!("http_requests_in_flight").increment(1);
+    let served = trace.scope(CURRENT.scope(id.clone(), next.run(request))).instrument(span.clone());
+    let mut response = served.await;
+    gauge!("http_requests_in_flight").decrement(1);
+
+    let (status, elapsed) = (response.status(), started.elapsed());
+    span.record("http.status", status.as_u16());
+    let labels = [
+        ("method", method.as_str().to_owned()),
+        ("route", route_name.to_owned()),
+        ("status", status.as_str().to_owned()),
+    ];
+    counter!("http_requests_total", &labels).increment(1);
+    histogram!("http_request_duration_seconds", "method" => labels[0].1.clone(), "route" => labels[1].1.clone())
+        .record(elapsed);
+    span.in_scope(|| debug!(status = status.as_u16(), ?elapsed, "request served"));
+    response.headers_mut().insert(RequestId::HEADER, id.0);
+    response
+}
+
+/// The answer to a request whose handler panicked.
+#[expect(clippy::needless_pass_by_value, reason = "the layer that calls this hands over the box")]
+pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    error!(panic = message, "request handler panicked");
+    Problem::internal().into_response()
+}
+
+/// Logs the cause of an internal error, once, and makes the answer that hides it.
+pub fn internal(fault: &(dyn Error + 'static)) -> Problem {
+    error!(error = fault, "request failed");
+    Problem::internal()
+}
+
+/// Logs the cause of a passing fault, and makes the answer that asks to try again.
+pub fn unavailable(detail: &'static str, fault: &(dyn Error + 'static)) -> Problem {
+    tracing::warn!(error = fault, detail, "request refused for now");
+    Problem::unavailable(detail)
+}

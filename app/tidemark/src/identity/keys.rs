@@ -1,0 +1,82 @@
+//! The public keys that tokens are signed with, asked of the accounts role and kept.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use jsonwebtoken::DecodingKey;
+use tidemark_protocol::accounts::{ListSigningKeysRequest, accounts_client::AccountsClient};
+use tokio::{
+    sync::{Mutex, RwLock},
+    time::Instant,
+};
+use tonic::{Request, Status};
+
+use crate::dapr::invocation::InvocationChannel;
+
+/// The accounts role did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the signing keys could not be read from the accounts role")]
+pub struct KeysUnavailable(#[source] Status);
+
+/// How long a key may be used without asking again: a key that was withdrawn is unknown after that.
+const FRESH: Duration = Duration::from_mins(5);
+/// The shortest time between two questions, so that made-up key ids cannot flood the accounts role.
+const PAUSE: Duration = Duration::from_secs(1);
+const DEADLINE: Duration = Duration::from_secs(3);
+
+/// All keys that are valid now, by key id.
+pub struct PublicKeys {
+    accounts: AccountsClient<InvocationChannel>,
+    known: RwLock<Known>,
+    asking: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Known {
+    keys: HashMap<String, Arc<DecodingKey>>,
+    asked_at: Option<Instant>,
+}
+
+impl Known {
+    fn age(&self) -> Duration {
+        self.asked_at.map_or(Duration::MAX, |asked_at| asked_at.elapsed())
+    }
+}
+
+impl PublicKeys {
+    pub fn new(accounts: InvocationChannel) -> Self {
+        Self { accounts: AccountsClient::new(accounts), known: RwLock::default(), asking: Mutex::default() }
+    }
+
+    /// The key of that id, or `None` if there is none now.
+    pub async fn find(&self, key_id: &str) -> Result<Option<Arc<DecodingKey>>, KeysUnavailable> {
+        if let Some(key) = self.fresh(key_id).await {
+            return Ok(Some(key));
+        }
+        // One question at a time; whoever waited finds the answer of the one before.
+        let _turn = self.asking.lock().await;
+        if let Some(key) = self.fresh(key_id).await {
+            return Ok(Some(key));
+        }
+        if self.known.read().await.age() >= PAUSE {
+            self.ask().await?;
+        }
+        Ok(self.known.read().await.keys.get(key_id).cloned())
+    }
+
+    async fn fresh(&self, key_id: &str) -> Option<Arc<DecodingKey>> {
+        let known = self.known.read().await;
+        if known.age() < FRESH { known.keys.get(key_id).cloned() } else { None }
+    }
+
+    async fn ask(&self) -> Result<(), KeysUnavailable> {
+        let mut request = Request::new(ListSigningKeysRequest {});
+        request.set_timeout(DEADLINE);
+        let answer = self.accounts.clone().list_signing_keys(request).await.map_err(KeysUnavailable)?;
+        let keys = answer.into_inner().keys.into_iter();
+        let keys =
+            keys.map(|key| (key.key_id, Arc::new(DecodingKey::from_ed_der(&key.public_key)))).collect();
+        // `Instant` and not the clock: only the time that has passed matters.
+        *self.known.write().await = Known { keys, asked_at: Some(Instant::now()) };
+        Ok(())
+    }
+}

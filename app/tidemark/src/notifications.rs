@@ -1,0 +1,8 @@
+//! The notifications role: notices, webhooks and background delivery. Its process, sidecar and health exist;
+//! it owns no data yet.
+
+use crate::roles::Offer;
+
+pub fn start() -> Offer {
+    Offer::default()
+}

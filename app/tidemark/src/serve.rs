@@ -1,0 +1,179 @@
+//! `tidemark serve`: roles, two ports, and an orderly end.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::{Router, middleware, routing::get};
+use futures_util::future::join_all;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    time::{Instant, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::{info, warn};
+
+use crate::{
+    clock::SystemClock,
+    configuration::ServeConfiguration,
+    dapr::{AppChannel, Invocation, Sidecar, StateComponent, TopicPublisher},
+    health::{self, Monitor},
+    http::{problem, request},
+    identity::{PublicKeys, Verifier},
+    pages::Pages,
+    roles::{Foundation, Offer, Role},
+    telemetry,
+};
+
+/// Runs `roles` until SIGTERM or SIGINT, then ends in order.
+pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow::Result<()> {
+    configuration.check()?;
+    let telemetry = telemetry::start(&configuration.telemetry, &configuration.instance)?;
+    let metrics = telemetry::metrics::install()?;
+    let http = TcpListener::bind(configuration.listen.http_address).await.context("bind HTTP_ADDRESS")?;
+    let channel = TcpListener::bind(configuration.listen.app_channel_address)
+        .await
+        .context("bind APP_CHANNEL_ADDRESS")?;
+
+    let foundation = lay_foundation(configuration, roles)?;
+    let offers: Vec<Offer> =
+        foundation.roles.iter().map(|role| foundation.start(*role)).collect::<anyhow::Result<_>>()?;
+    let dependencies = offers.iter().flat_map(|offer| offer.dependencies.clone()).collect();
+    let monitor = Arc::new(Monitor::new(&foundation, dependencies)?);
+
+    let mut router = Router::new()
+        .merge(health::router(Arc::clone(&monitor)))
+        .route("/metrics", get(move || async move { metrics.render() }));
+    let mut app_channel = AppChannel {
+        subscriptions: Vec::new(),
+        services: vec![monitor.service()],
+        token: foundation.configuration.sidecar.app_token.clone(),
+        tasks: foundation.tasks.clone(),
+        draining: foundation.stopping.clone(),
+    };
+    let mut pages = Vec::new();
+    for offer in offers {
+        router = router.merge(offer.router);
+        app_channel.services.extend(offer.services);
+        app_channel.subscriptions.extend(offer.subscriptions);
+        pages.extend(offer.pages);
+    }
+    let router = router
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(CatchPanicLayer::custom(request::panicked))
+        .layer(middleware::from_fn(request::around));
+
+    let names: Vec<&str> = foundation.roles.iter().map(|role| role.as_str()).collect();
+    info!(
+        roles = names.join(","),
+        http = %http.local_addr()?,
+        app_channel = %channel.local_addr()?,
+        instance = foundation.configuration.instance,
+        "started"
+    );
+    let app_channel_stop = CancellationToken::new();
+    let app_channel = tokio::spawn(serve_app_channel(channel, app_channel, app_channel_stop.clone()));
+    let http = tokio::spawn(serve_http(http, router, foundation.stopping.clone()));
+    end_of_life().await?;
+    stop(&foundation, pages, http, app_channel, app_channel_stop).await;
+    telemetry.stop();
+    Ok(())
+}
+
+fn lay_foundation(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow::Result<Foundation> {
+    let clock = Arc::new(SystemClock);
+    let sidecar = Sidecar::new(&configuration.sidecar)?;
+    let accounts = Invocation::channel(&sidecar, &configuration.sidecar.accounts_app_id)?;
+    let state = StateComponent::new(
+        sidecar.clone(),
+        configuration.state.state_store.clone(),
+        configuration.state.state_deadline,
+    );
+    let ledger = TopicPublisher::new(
+        sidecar.clone(),
+        configuration.events.pubsub.clone(),
+        tidemark_protocol::ledger::TOPIC,
+    );
+    Ok(Foundation {
+        roles,
+        state,
+        ledger,
+        verifier: Arc::new(Verifier::new(PublicKeys::new(accounts), clock.clone())),
+        sidecar,
+        clock,
+        configuration: Arc::new(configuration),
+        tasks: TaskTracker::new(),
+        stopping: CancellationToken::new(),
+    })
+}
+
+async fn serve_http(listener: TcpListener, router: Router, stop: CancellationToken) -> std::io::Result<()> {
+    use axum::serve::ListenerExt;
+    // Small answers must not wait for the client's acknowledgement of earlier ones.
+    let listener = listener.tap_io(|connection| {
+        if let Err(fault) = connection.set_nodelay(true) {
+            warn!(error = &fault as &dyn std::error::Error, "connection keeps its delay");
+        }
+    });
+    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+async fn serve_app_channel(
+    listener: TcpListener,
+    app_channel: AppChannel,
+    stop: CancellationToken,
+) -> Result<(), tonic::transport::Error> {
+    let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
+    tonic::transport::Server::builder()
+        .add_routes(app_channel.routes())
+        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+        .await
+}
+
+async fn end_of_life() -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => info!("stopping on SIGTERM"),
+        _ = interrupt.recv() => info!("stopping on SIGINT"),
+    }
+    Ok(())
+}
+
+/// Stops in the order in which nothing is lost: no new requests, those under way, committed events, the
+/// sidecar's last deliveries.
+async fn stop(
+    foundation: &Foundation,
+    pages: Vec<Pages>,
+    http: tokio::task::JoinHandle<std::io::Result<()>>,
+    app_channel: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
+    app_channel_stop: CancellationToken,
+) {
+    let deadline = Instant::now() + foundation.configuration.drain_deadline;
+    foundation.stopping.cancel();
+    if timeout(remaining(deadline), http).await.is_err() {
+        warn!("requests were still under way at the drain deadline");
+    }
+    for drained in join_all(pages.iter().map(|pages| pages.drain(remaining(deadline)))).await {
+        if drained.is_complete() {
+            info!("pages drained");
+        } else {
+            warn!(?drained, "pages not drained; the next sweep will finish them");
+        }
+    }
+    app_channel_stop.cancel();
+    foundation.tasks.close();
+    if timeout(remaining(deadline), foundation.tasks.wait()).await.is_err() {
+        warn!("work was still under way at the drain deadline");
+    }
+    if timeout(remaining(deadline), app_channel).await.is_err() {
+        warn!("the sidecar's calls were still under way at the drain deadline");
+    }
+    info!("stopped");
+}
+
+fn remaining(deadline: Instant) -> Duration {
+    // Even after the deadline there is a moment, so that what is already done counts as done.
+    deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(100))
+}

@@ -1,0 +1,193 @@
+//! Where groups, tasks and comments lie, and how they are read.
+
+use std::sync::Arc;
+
+use tidemark_domain::{Change, Comment, Event, Group, GroupId, Task, TaskId, Workspace};
+use tidemark_protocol::{
+    ledger,
+    stored::{self, CorruptEntry},
+};
+
+use crate::{
+    configuration::EventConfiguration,
+    http::{Problem, refusal, request},
+    identity::Caller,
+    pages::{CollectionKey, Entry, OutboxEvent, PageEdit, PageView, Pages, StoreError},
+    telemetry::trace_context::TraceContext,
+};
+
+/// All boards.
+#[derive(Clone)]
+pub struct Board {
+    pub pages: Pages,
+    events: EventConfiguration,
+}
+
+/// Why something could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Corrupt(#[from] CorruptEntry),
+}
+
+impl From<ReadError> for Problem {
+    fn from(fault: ReadError) -> Self {
+        match fault {
+            ReadError::Store(cause) => refusal::of_read(&cause),
+            ReadError::Corrupt(cause) => request::internal(&cause),
+        }
+    }
+}
+
+impl Board {
+    pub fn new(pages: Pages, events: EventConfiguration) -> Self {
+        Self { pages, events }
+    }
+
+    /// The group, if the workspace has it.
+    pub async fn group(&self, workspace: &Workspace, id: GroupId) -> Result<Option<Group>, ReadError> {
+        let view = self.pages.read(&groups_of(workspace).page(id.page())).await?;
+        let entry = view.get(&id.entry());
+        Ok(entry.map(|entry| read_group(id.page(), entry)).transpose()?)
+    }
+
+    /// The task, if the workspace has it.
+    pub async fn task(&self, workspace: &Workspace, id: TaskId) -> Result<Option<Task>, ReadError> {
+        let view = self.pages.read(&tasks_of(workspace, id.group()).page(id.page())).await?;
+        let entry = view.get(&id.entry());
+        Ok(entry.map(|entry| read_task(id.group(), id.page(), entry)).transpose()?)
+    }
+
+    /// All tasks of a group in the order of their ranks.
+    pub async fn tasks_by_rank(&self, workspace: &Workspace, group: GroupId) -> Result<Vec<Task>, ReadError> {
+        let collection = tasks_of(workspace, group);
+        let (mut tasks, mut from) = (Vec::new(), Some(0));
+        while let Some(number) = from {
+            let read = self.pages.read_collection(&collection, number, PAGES_AT_A_TIME).await?;
+            for page in &read.pages {
+                for entry in page.entries() {
+                    tasks.push(read_task(group, page.key().number(), entry)?);
+                }
+            }
+            from = read.next;
+        }
+        tasks.sort_by(|a, b| a.rank.cmp(&b.rank).then_with(|| a.id.cmp(&b.id)));
+        Ok(tasks)
+    }
+
+    /// The first comments of each task, and how many each has.
+    pub async fn comments_of(
+        &self,
+        workspace: &Workspace,
+        tasks: &[Task],
+    ) -> Result<Vec<FirstComments>, ReadError> {
+        let collections: Vec<CollectionKey> =
+            tasks.iter().map(|task| comments_of(workspace, task.id)).collect();
+        let first_pages: Vec<_> = collections.iter().map(|collection| collection.page(0)).collect();
+        let views = self.pages.read_many(&first_pages).await?;
+        // One page holds all comments of nearly every task; the others are counted by their summaries.
+        let many: Vec<CollectionKey> = collections
+            .iter()
+            .zip(&views)
+            .filter(|(_, view)| view.is_sealed())
+            .map(|(collection, _)| collection.clone())
+            .collect();
+        let mut summaries = self.pages.summaries(&many).await?.into_iter();
+        let mut first = Vec::with_capacity(tasks.len());
+        for (task, view) in tasks.iter().zip(views) {
+            let comments = read_comments(task.id, &view)?;
+            let here = comments.len() as u64;
+            let count = if view.is_sealed() {
+                summaries.next().map_or(here, |summary| summary.entries.max(here))
+            } else {
+                here
+            };
+            first.push(FirstComments { comments, count });
+        }
+        Ok(first)
+    }
+
+    /// What every event of a request says of it.
+    pub fn author(&self, caller: &Caller) -> Author {
+        Author {
+            caller: Arc::new(caller.clone()),
+            traceparent: TraceContext::current().map(TraceContext::traceparent),
+            events: self.events.clone(),
+        }
+    }
+}
+
+/// The oldest comments of a task.
+pub struct FirstComments {
+    pub comments: Vec<Comment>,
+    pub count: u64,
+}
+
+/// Pages of one collection read by one request to the store.
+pub const PAGES_AT_A_TIME: u32 = 16;
+
+pub fn groups_of(workspace: &Workspace) -> CollectionKey {
+    collection(&format!("groups/{workspace}"))
+}
+
+pub fn tasks_of(workspace: &Workspace, group: GroupId) -> CollectionKey {
+    collection(&format!("tasks/{workspace}/{group}"))
+}
+
+pub fn comments_of(workspace: &Workspace, task: TaskId) -> CollectionKey {
+    collection(&format!("comments/{workspace}/{task}"))
+}
+
+fn collection(name: &str) -> CollectionKey {
+    CollectionKey::parse(name).expect("workspace names and ids hold letters, digits, '-' and '_' only")
+}
+
+pub fn read_group(page: u32, entry: &Entry) -> Result<Group, CorruptEntry> {
+    stored::read_group(page, &entry.id, entry.version, entry.value.clone())
+}
+
+pub fn read_task(group: GroupId, page: u32, entry: &Entry) -> Result<Task, CorruptEntry> {
+    stored::read_task(group, page, &entry.id, entry.version, entry.value.clone())
+}
+
+pub fn read_comments(task: TaskId, view: &PageView) -> Result<Vec<Comment>, CorruptEntry> {
+    let page = view.key().number();
+    view.entries()
+        .iter()
+        .map(|entry| stored::read_comment(task, page, &entry.id, entry.value.clone()))
+        .collect()
+}
+
+/// Who makes a change, on which request.
+#[derive(Clone)]
+pub struct Author {
+    pub caller: Arc<Caller>,
+    pub traceparent: Option<String>,
+    pub events: EventConfiguration,
+}
+
+impl Author {
+    /// Commits the event of `change` together with the edit under way.
+    pub fn tell(&self, edit: &mut PageEdit<'_>, entity: &impl ToString, change: Change) {
+        if !self.events.kafka_enabled {
+            return;
+        }
+        let event = Event {
+            id: edit.event_id(),
+            occurred_at: edit.now(),
+            workspace: self.caller.workspace.clone(),
+            actor: self.caller.actor.clone(),
+            change,
+            traceparent: self.traceparent.clone(),
+        };
+        edit.emit(OutboxEvent {
+            id: event.id,
+            partition_key: ledger::partition_key(&event.change, &event.actor),
+            entity: entity.to_string(),
+            attributes: Vec::new(),
+            payload: ledger::encode(&event, self.events.event_format.into()).into(),
+        });
+    }
+}

@@ -1,0 +1,75 @@
+//! Logs, traces and metrics.
+
+pub mod metrics;
+pub mod trace_context;
+
+use anyhow::Context;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::WithExportConfig;
+use opentelemetry_sdk::{
+    Resource,
+    trace::{Sampler, SdkTracerProvider},
+};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::configuration::{LogFormat, TelemetryConfiguration};
+
+/// Keeps what is needed to send the last spans when the process stops.
+pub struct Telemetry {
+    tracer_provider: Option<SdkTracerProvider>,
+}
+
+/// Starts logging and, if an endpoint is configured, sending spans. Call once, inside the runtime.
+pub fn start(configuration: &TelemetryConfiguration, instance: &str) -> anyhow::Result<Telemetry> {
+    let filter = EnvFilter::try_new(&configuration.log_level).context("LOG_LEVEL is not a log filter")?;
+    let lines = match configuration.log_format {
+        LogFormat::Human => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
+        LogFormat::Json => tracing_subscriber::fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .with_writer(std::io::stderr)
+            .boxed(),
+    };
+    let tracer_provider = configuration
+        .otlp_endpoint
+        .as_deref()
+        .map(|endpoint| tracer_provider(endpoint, configuration.trace_ratio, instance))
+        .transpose()?;
+    let spans = tracer_provider.as_ref().map(|provider| {
+        tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("tidemark"))
+            .with_filter(EnvFilter::new("tidemark=info"))
+    });
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).try_init()?;
+    Ok(Telemetry { tracer_provider })
+}
+
+fn tracer_provider(endpoint: &str, ratio: f64, instance: &str) -> anyhow::Result<SdkTracerProvider> {
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .build()
+        .context("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used")?;
+    let resource = Resource::builder()
+        .with_service_name("tidemark")
+        .with_attribute(opentelemetry::KeyValue::new("service.instance.id", instance.to_owned()))
+        .build();
+    Ok(SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))))
+        .with_resource(resource)
+        .build())
+}
+
+impl Telemetry {
+    /// Sends the spans that are still waiting.
+    pub fn stop(self) {
+        if let Some(provider) = self.tracer_provider
+            && let Err(fault) = provider.shutdown()
+        {
+            tracing::warn!(error = &fault as &dyn std::error::Error, "the last spans were not sent");
+        }
+    }
+}
