@@ -71,7 +71,8 @@ class UnknownShape(Exception):
 class Binding:
     """One folder of the bindings: a resource, a data source or the provider itself."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, attributes_as_blocks: bool):
+        self.attributes_as_blocks = attributes_as_blocks
         script = self._text(folder, "js")
         declarations = self._text(folder, "d.ts")
         self.classes = dict(CLASS.findall(script))
@@ -125,7 +126,7 @@ class Binding:
             inner, struct = self._struct(value)
             many = "[]" in declared
             if name != "timeouts" and not documented_as_block:
-                attributes[name] = {"nested_type": self._nested(inner, shape, many), **usage}
+                attributes[name] = {**self._object(inner, shape, many), **usage}
             elif name == "timeouts":
                 blocks[name] = {"nesting_mode": "single", "block": inner}
             else:
@@ -172,6 +173,25 @@ class Binding:
             cls._holds_any(nested["block"]) for nested in block.get("block_types", {}).values()
         )
 
+    def _object(self, inner: dict, shape: str, many: bool) -> dict:
+        """An argument that holds objects without being a block."""
+        nested = self._nested(inner, shape, many)
+        if not (self.attributes_as_blocks and many):
+            return {"nested_type": nested}
+        # Plain lists of objects: Terraform then takes both ways to write them, as the real schema does.
+        return {"type": [nested["nesting_mode"], ["object", self._member_types(nested["attributes"])]]}
+
+    @classmethod
+    def _member_types(cls, attributes: dict) -> dict:
+        types = {}
+        for name, attribute in attributes.items():
+            if "nested_type" in attribute:
+                nested = attribute["nested_type"]
+                types[name] = [nested["nesting_mode"], ["object", cls._member_types(nested["attributes"])]]
+            else:
+                types[name] = attribute["type"]
+        return types
+
     @staticmethod
     def _nested(inner: dict, shape: str, many: bool) -> dict:
         attributes = dict(inner.get("attributes", {}))
@@ -200,15 +220,19 @@ class Binding:
         return found
 
 
-def rebuild(package: Path) -> tuple[dict, list[str]]:
-    """Returns a provider's whole schema and the names of the bindings that could not be read."""
+def rebuild(package: Path, attributes_as_blocks: bool) -> tuple[dict, list[str]]:
+    """Returns a provider's whole schema and the names of the bindings that could not be read.
+
+    Providers of the older kind have arguments that may be written as blocks too (`attributes_as_blocks`);
+    the bindings tell them only by the missing word "block" in their comment.
+    """
     schema = {"provider": None, "resource_schemas": {}, "data_source_schemas": {}}
     unread, version = [], None
     for folder in sorted((package / "lib").iterdir()):
         if not (folder / "index.js").is_file() or folder.name == "provider-functions":
             continue
         try:
-            binding = Binding(folder)
+            binding = Binding(folder, attributes_as_blocks)
             block = binding.schema()
         except (UnknownShape, KeyError) as problem:
             unread.append(f"{folder.name}: {problem}")
@@ -237,8 +261,8 @@ def prune(schema: dict, used: set[str]) -> dict:
     }
 
 
-def write(package: Path, target: Path) -> None:
-    schema, unread = rebuild(package)
+def write(package: Path, target: Path, attributes_as_blocks: bool) -> None:
+    schema, unread = rebuild(package, attributes_as_blocks)
     target.write_text(json.dumps(schema))
     print(
         f"  {target.stem} {schema['provider_version']}: {len(schema['resource_schemas'])} resources,"

@@ -39,6 +39,8 @@ BINDINGS = {
     "helm": "12.1.2",  # hashicorp/helm 3.1.1
     "random": "12.0.1",  # hashicorp/random 3.7.2
 }
+# Written with the plugin framework throughout, where an argument is either a block or none.
+FRAMEWORK_PROVIDERS = {"helm", "random"}
 
 
 def run(*command: str, directory: Path | None = None, **environment: str) -> str:
@@ -149,7 +151,8 @@ def schemas() -> dict[str, dict]:
                 run("npm", "install", "--prefix", work, "--ignore-scripts", "--legacy-peer-deps", "--no-audit",
                     "--no-fund", "--no-save", f"@cdktf/provider-{provider_name}@{version}")  # fmt: skip
                 package = Path(work) / "node_modules" / "@cdktf" / f"provider-{provider_name}"
-                schema_reader.write(package, folder / f"{provider_name}.json")
+                target = folder / f"{provider_name}.json"
+                schema_reader.write(package, target, provider_name not in FRAMEWORK_PROVIDERS)
 
         return make
 

@@ -1,0 +1,5 @@
+mock_resource "random_password" {
+  defaults = {
+    result = "mocked-not-a-secret"
+  }
+}
