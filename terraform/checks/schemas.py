@@ -56,7 +56,7 @@ GETTER = re.compile(
     % "|".join(GETTERS)
 )
 MAP_MEMBER = re.compile(r"new cdktf\.(String|Number|Boolean|Any)Map\(this, [\"'](\w+)[\"']\)")
-OBJECT_MEMBER = re.compile(r"new (\w+)\(this, [\"'](\w+)[\"'], (true|false)\)")
+OBJECT_MEMBER = re.compile(r"new (?:index_structs_\d+\.)?(\w+)\(this, [\"'](\w+)[\"'], (true|false)\)")
 INTERFACE = re.compile(r"export interface (\w+)[^{]*\{(.*?)\n\}", re.S)
 FIELD = re.compile(r"/\*\*(.*?)\*/\s*readonly \w+(\??): (.*?);\n(?=    /\*\*|\Z)", re.S)
 FIELD_NAME = re.compile(r"#(\w+) \w+#\w+\}")

@@ -91,3 +91,14 @@ class Scratch:
 
     def initialise(self, root: str) -> Result:
         return self.terraform(root, "init", "-backend=false", "-input=false", "-no-color")
+
+    def inputs_root(self, cloud: str) -> str:
+        """A root with nothing but a stack's variables and the negative tests for them."""
+        root = self.stacks / f"{cloud}-inputs"
+        if not root.exists():
+            (root / "tests").mkdir(parents=True)
+            for name in ["inputs.tf", "variables.tf"]:
+                shutil.copy(self.stacks / cloud / name, root)
+            for tests in [self.stacks / "tests", self.stacks / cloud / "tests" / "inputs"]:
+                shutil.copytree(tests, root / "tests", dirs_exist_ok=True)
+        return root.name

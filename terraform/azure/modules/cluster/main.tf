@@ -7,8 +7,17 @@ resource "azurerm_user_assigned_identity" "cluster" {
   tags                = var.tags
 }
 
+# What the nodes themselves sign in as: pulling images is all it may do.
+resource "azurerm_user_assigned_identity" "kubelet" {
+  name                = "${var.prefix}-kubelet"
+  location            = var.location
+  resource_group_name = var.resource_group
+  tags                = var.tags
+}
+
 resource "azurerm_role_assignment" "cluster" {
   for_each = {
+    kubelet = { scope = azurerm_user_assigned_identity.kubelet.id, role = "Managed Identity Operator" }
     network = { scope = var.subnet_id, role = "Network Contributor" }
     key     = { scope = var.vault_id, role = "Key Vault Crypto User" }
   }
@@ -87,6 +96,12 @@ resource "azurerm_kubernetes_cluster" "this" {
   identity {
     type         = "UserAssigned"
     identity_ids = [azurerm_user_assigned_identity.cluster.id]
+  }
+
+  kubelet_identity {
+    client_id                 = azurerm_user_assigned_identity.kubelet.client_id
+    object_id                 = azurerm_user_assigned_identity.kubelet.principal_id
+    user_assigned_identity_id = azurerm_user_assigned_identity.kubelet.id
   }
 
   key_management_service {

@@ -15,5 +15,5 @@ output "issuer" {
 
 output "kubelet_principal_id" {
   description = "Identity that pulls images."
-  value       = azurerm_kubernetes_cluster.this.kubelet_identity[0].object_id
+  value       = azurerm_user_assigned_identity.kubelet.principal_id
 }

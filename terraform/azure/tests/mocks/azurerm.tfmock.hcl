@@ -14,16 +14,6 @@ mock_resource "azurerm_key_vault_key" {
   }
 }
 
-mock_resource "azurerm_kubernetes_cluster" {
-  defaults = {
-    kubelet_identity = {
-      client_id                 = "mocked"
-      object_id                 = "mocked"
-      user_assigned_identity_id = "mocked"
-    }
-  }
-}
-
 mock_resource "azurerm_managed_redis" {
   defaults = {
     default_database = {

@@ -12,3 +12,8 @@ output "client_ca_pool" {
   description = "Pool that cert-manager gets client certificates from."
   value       = google_privateca_ca_pool.clients.id
 }
+
+output "schemas" {
+  description = "Topics whose Avro schema Pub/Sub's registry has a copy of."
+  value       = keys(google_pubsub_schema.this)
+}

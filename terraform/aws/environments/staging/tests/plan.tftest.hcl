@@ -37,3 +37,13 @@ run "state" {
     error_message = "each store and the signing keys must have a secret"
   }
 }
+
+run "refuses_an_account_id_of_another_shape" {
+  command = plan
+
+  variables {
+    account_id = "1111"
+  }
+
+  expect_failures = [var.account_id]
+}

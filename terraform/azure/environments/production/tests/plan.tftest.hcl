@@ -38,3 +38,13 @@ run "state" {
     error_message = "each store and the signing keys must have a secret"
   }
 }
+
+run "refuses_a_subscription_id_of_another_shape" {
+  command = plan
+
+  variables {
+    subscription_id = "1111"
+  }
+
+  expect_failures = [var.subscription_id]
+}

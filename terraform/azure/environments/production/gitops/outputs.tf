@@ -1,0 +1,4 @@
+output "namespaces" {
+  description = "Namespaces that Terraform filled."
+  value       = module.gitops.namespaces
+}
