@@ -91,16 +91,18 @@ async fn ask_postgres(address: SocketAddr, database: &str, user: &str) -> Result
     let length = u32::try_from(body.len() + 4).map_err(|error| error.to_string())?;
     let message = [length.to_be_bytes().as_slice(), &body].concat();
     stream.write_all(&message).await.map_err(|error| error.to_string())?;
-    let mut answer = [0; 1];
-    stream.read_exact(&mut answer).await.map_err(|error| error.to_string())?;
-    if answer == *b"R" {
+    // All of it: closing with something unread would be logged by the server as a fault.
+    let mut answer = [0; 512];
+    let read = stream.read(&mut answer).await.map_err(|error| error.to_string())?;
+    match answer.get(..read).unwrap_or_default() {
         // "Authenticate": the server is open for business.
-        return Ok(());
+        [b'R', ..] => Ok(()),
+        [] => Err("the connection was closed".to_owned()),
+        [_, error @ ..] => {
+            let text = String::from_utf8_lossy(error.get(4..).unwrap_or_default()).replace('\0', " ");
+            Err(text.trim().to_owned())
+        }
     }
-    let mut message = [0; 200];
-    let read = stream.read(&mut message).await.unwrap_or(0);
-    let text = String::from_utf8_lossy(message.get(4..read).unwrap_or_default()).replace('\0', " ");
-    Err(text.trim().to_owned())
 }
 
 async fn connect(address: SocketAddr) -> Result<TcpStream, String> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-pub use bare_sidecar::{Sidecar, SidecarOptions};
+pub use bare_sidecar::{ProjectResources, Sidecar, SidecarOptions};
 pub use options::{Infrastructure, StackOptions, Topology};
 
 use crate::error::StackError;

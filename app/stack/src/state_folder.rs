@@ -12,10 +12,16 @@ use crate::progress::Progress;
 /// Data that another account must reach goes below this when the state folder lies in a closed home.
 const SHARED_DATA: &str = "/var/lib/tidemark";
 
+/// Where notes about running processes lie.
+const RUN: &str = "run";
+const SUBFOLDERS: [&str; 3] = [RUN, "logs", "configuration"];
+
 /// A stack's folder, held for this process alone as long as the value lives.
 #[derive(Debug)]
 pub(crate) struct StateFolder {
     root: PathBuf,
+    /// Parts that a killed predecessor had left running, which were ended.
+    pub(crate) orphans_ended: Vec<String>,
     _lock: File,
 }
 
@@ -35,20 +41,19 @@ impl StateFolder {
                 return Err(StackError::File { action: "lock", path: lock_path, source });
             }
         }
-        let folder = Self { root: root.to_owned(), _lock: lock };
-        for name in ["run", "logs", "configuration"] {
+        for name in SUBFOLDERS {
             make_folder(&root.join(name), 0o700)?;
         }
-        let orphans = end_recorded(&folder.run()).await;
-        if !orphans.is_empty() {
-            progress.say(format!("ended what an earlier run had left: {}", orphans.join(", ")));
+        let orphans_ended = end_recorded(&root.join(RUN)).await;
+        if !orphans_ended.is_empty() {
+            progress.say(format!("ended what an earlier run had left: {}", orphans_ended.join(", ")));
         }
-        Ok(folder)
+        Ok(Self { root: root.to_owned(), orphans_ended, _lock: lock })
     }
 
     /// Notes about running processes.
     pub(crate) fn run(&self) -> PathBuf {
-        self.root.join("run")
+        self.root.join(RUN)
     }
 
     /// Where the part's output goes.
@@ -113,7 +118,7 @@ impl StateFolder {
             }
             remove(&path)?;
         }
-        for name in ["run", "logs", "configuration"] {
+        for name in SUBFOLDERS {
             make_folder(&self.root.join(name), 0o700)?;
         }
         Ok(())

@@ -7,5 +7,8 @@
 mod policy;
 mod unit;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use policy::RestartPolicy;
 pub(crate) use unit::{Command, Hook, MemberSpecification, Unit, UnitSpecification};

@@ -55,7 +55,10 @@ async fn stop(state: &Path, progress: &Progress) -> anyhow::Result<Stopped> {
             }
         }
         match StateFolder::open(state, progress).await {
-            Ok(folder) => return Ok(Stopped { was_running, folder }),
+            Ok(folder) => {
+                was_running |= !folder.orphans_ended.is_empty();
+                return Ok(Stopped { was_running, folder });
+            }
             Err(StackError::InUse(_)) if began.elapsed() < HANDED_OVER_WITHIN => sleep(LOOK_EVERY).await,
             Err(error) => return Err(error.into()),
         }

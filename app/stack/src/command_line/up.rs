@@ -78,8 +78,10 @@ impl Up {
             Shape::Single => Topology::Single,
             Shape::Split => Topology::Split { tasks_replicas: self.tasks_replicas },
         };
-        if control::ask_status(&state).await?.is_some() {
-            return already_running(&state, topology, self.infrastructure_only, progress).await;
+        if let Some(parts) = control::ask_status(&state).await? {
+            let is_up = parts.iter().all(|part| part.phase == Phase::Healthy);
+            let progress = if is_up { Progress::silent() } else { progress.clone() };
+            return already_running(&state, topology, self.infrastructure_only, &progress).await;
         }
         let project = project();
         let mut request = Request {

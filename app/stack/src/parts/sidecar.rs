@@ -44,6 +44,7 @@ pub(crate) struct Sidecar<'stack> {
     pub(crate) addresses: Addresses,
     /// The application's gRPC port, if there is an application.
     pub(crate) app_channel: Option<SocketAddr>,
+    pub(crate) app_health_check: bool,
     pub(crate) readiness: Readiness,
     pub(crate) resources: Vec<PathBuf>,
     /// Configuration files; later ones are laid over earlier ones.
@@ -77,7 +78,10 @@ impl Sidecar<'_> {
             launch = launch
                 .arguments(["--app-protocol", "grpc"])
                 .arguments(["--app-channel-address", "127.0.0.1"])
-                .arguments(["--app-port", &channel.port().to_string()])
+                .arguments(["--app-port", &channel.port().to_string()]);
+        }
+        if self.app_health_check && self.app_channel.is_some() {
+            launch = launch
                 .argument("--enable-app-health-check")
                 .arguments(["--app-health-probe-interval", "1"])
                 .arguments(["--app-health-probe-timeout", "500"])

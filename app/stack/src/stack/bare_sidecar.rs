@@ -20,19 +20,19 @@ const BARE_SIDECAR_OFFSET: u16 = 50;
 #[derive(Debug, Clone)]
 pub struct SidecarOptions {
     /// The name under which the application is known to Dapr. The project's components are scoped: only the
-    /// app-ids of the application see them, unless [`SidecarOptions::without_scopes`].
+    /// app-ids of the application see them, unless they are [`ProjectResources::Unscoped`].
     pub app_id: String,
     /// The part's name; the app-id when there is none. Two sidecars need two names.
     pub name: Option<String>,
     /// Where the test's application listens for gRPC from the sidecar. The sidecar waits for it, but can be
     /// used for outgoing calls at once.
     pub app_port: Option<u16>,
+    /// Whether the sidecar asks the application for its health, and keeps events from it while it is unwell.
+    pub app_health_check: bool,
     /// Folders with components, subscriptions and resiliency policies, beside the project's own.
     pub resources: Vec<PathBuf>,
-    /// Whether to load the project's own `components/` and `dapr/`.
-    pub with_project_resources: bool,
-    /// Whether the project's components are offered to any app-id.
-    pub without_scopes: bool,
+    /// What to load of the project's own `components/` and `dapr/`.
+    pub project_resources: ProjectResources,
     /// Further resources, by file name: its text, in YAML.
     pub inline_resources: BTreeMap<String, String>,
     /// Further variables, such as those that a component's `envRef` names.
@@ -50,15 +50,28 @@ impl SidecarOptions {
             app_id: app_id.to_owned(),
             name: None,
             app_port: None,
+            app_health_check: true,
             resources: Vec::new(),
-            with_project_resources: true,
-            without_scopes: false,
+            project_resources: ProjectResources::Scoped,
             inline_resources: BTreeMap::new(),
             environment: BTreeMap::new(),
             arguments: Vec::new(),
             auto_restart: false,
         }
     }
+}
+
+/// What a sidecar loads of the project's own resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProjectResources {
+    /// Components and policies as they are.
+    Scoped,
+    /// The same, with the components offered to any app-id.
+    Unscoped,
+    /// The components without the policies.
+    ComponentsOnly,
+    /// None of it.
+    Nothing,
 }
 
 /// A sidecar that a test has started.
@@ -108,11 +121,13 @@ impl Stack {
         let addresses = self.take_sidecar_addresses(&name, BARE_SIDECAR_OFFSET)?;
         let folder = self.state.configuration(&name)?;
         let mut resources = options.resources;
-        if options.with_project_resources {
-            let project = &self.options.project;
-            resources.push(project.join("dapr"));
-            let components = project.join("components");
-            resources.push(if options.without_scopes { unscoped(&components, &folder)? } else { components });
+        let components = self.options.project.join("components");
+        let policies = self.options.project.join("dapr");
+        match options.project_resources {
+            ProjectResources::Scoped => resources.extend([components, policies]),
+            ProjectResources::Unscoped => resources.extend([unscoped(&components, &folder)?, policies]),
+            ProjectResources::ComponentsOnly => resources.push(components),
+            ProjectResources::Nothing => {}
         }
         if !options.inline_resources.is_empty() {
             let inline = fresh_folder(&folder.join("inline"))?;
@@ -131,6 +146,7 @@ impl Stack {
             app_id: options.app_id,
             addresses,
             app_channel: options.app_port.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+            app_health_check: options.app_health_check,
             readiness: Readiness::Outbound,
             resources,
             configurations: self.configurations(),

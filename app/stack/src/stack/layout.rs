@@ -95,6 +95,7 @@ impl Stack {
             app_id,
             addresses,
             app_channel: Some(channel),
+            app_health_check: true,
             readiness: Readiness::Whole,
             resources: vec![self.options.project.join("components"), self.options.project.join("dapr")],
             configurations: self.configurations(),
