@@ -1,6 +1,9 @@
 //! NGINX in front of separate roles, with the same `app/edge/nginx.conf` as everywhere else; only the three
 //! small files that it includes are made here.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Write;
 use std::fs;
 use std::net::SocketAddr;
