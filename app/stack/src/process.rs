@@ -2,6 +2,7 @@
 //! them without ever hitting a stranger that got the same process id.
 
 mod identity;
+mod lasting_thread;
 mod launch;
 mod record;
 

@@ -1,10 +1,15 @@
 //! Which process a number means: the kernel recycles ids, so the start time goes with it.
 
 use std::fs;
+use std::time::Duration;
 
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+
+/// How often a process that is to end is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// One process of this boot of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +58,29 @@ impl Identity {
     pub(crate) fn signal_tree(&self, signal: Signal) {
         for member in self.tree() {
             member.signal(signal);
+        }
+    }
+
+    /// Kills the process and everything that descends from it, and waits until all are gone: a successor may
+    /// need what they held.
+    pub(crate) async fn kill_tree(&self) {
+        let mut left = self.tree();
+        for member in &left {
+            member.signal(Signal::SIGKILL);
+        }
+        loop {
+            left.retain(Self::is_alive);
+            if left.is_empty() {
+                return;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Waits until the process has ended. It may be nobody's child here, so nothing tells us.
+    pub(crate) async fn wait_gone(&self) {
+        while self.is_alive() {
+            sleep(LOOK_EVERY).await;
         }
     }
 

@@ -9,8 +9,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 
-use super::Identity;
+use super::{Identity, lasting_thread};
 use crate::error::StackError;
+use crate::install::find_program;
 
 /// What the children may see of the environment that the stack itself runs in: enough to find programs and
 /// print text, and nothing that silently changes them (such as `PGPORT` or somebody's `DAPR_API_TOKEN`).
@@ -104,24 +105,34 @@ impl Launch {
     }
 
     /// Starts the program in a process group of its own, so that Ctrl-C at the terminal reaches only the
-    /// supervisor, which then stops everything in order.
+    /// supervisor, which then stops everything in order. If the supervisor dies without that, the kernel asks
+    /// the program to end, where util-linux is there to arrange it; elsewhere the next start does.
     pub(crate) fn start(&self) -> Result<Started, StackError> {
         let failed = |source| StackError::Spawn { program: self.program.display().to_string(), source };
         let (reader, writer) = std::io::pipe().map_err(failed)?;
-        let child = self
-            .command()
+        let mut command = match find_program("setpriv").filter(|_| self.program.exists()) {
+            Some(setpriv) => self.inside(setpriv, ["--pdeathsig", "TERM", "--"]).command(),
+            None => self.command(),
+        };
+        command
             .stdout(writer.try_clone().map_err(failed)?)
             .stderr(writer)
             .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(failed)?;
+            .kill_on_drop(true);
+        let child = lasting_thread::spawn(command).map_err(failed)?;
         let identity = child
             .id()
             .and_then(Identity::of)
             .ok_or_else(|| failed(std::io::Error::other("it ended before it could be looked at")))?;
         let output = pipe::Receiver::from_owned_fd(reader.into()).map_err(failed)?;
         Ok(Started { child, identity, output })
+    }
+
+    /// The same program started by `outer`, which replaces itself by it.
+    fn inside<'word>(&self, outer: PathBuf, words: impl IntoIterator<Item = &'word str>) -> Self {
+        let words = words.into_iter().map(OsString::from);
+        let arguments = words.chain([self.program.clone().into()]).chain(self.arguments.clone()).collect();
+        Self { program: outer, arguments, ..self.clone() }
     }
 
     /// Runs the program to its end and returns what it printed on standard output.

@@ -6,13 +6,10 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::Identity;
 use crate::error::StackError;
-
-/// How often an orphan is looked at while it ends: it is not our child, so nothing tells us.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// One running child, kept as a file while it runs.
 #[derive(Debug, Serialize, Deserialize)]
@@ -72,12 +69,8 @@ pub(crate) async fn end_recorded(folder: &Path) -> Vec<String> {
         }
         let asked = Instant::now();
         for record in running {
-            while record.identity.is_alive() && asked.elapsed() < record.stop_grace {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-            record.identity.signal_tree(Signal::SIGKILL);
-            while record.identity.is_alive() {
-                tokio::time::sleep(LOOK_EVERY).await;
+            if timeout_at(asked + record.stop_grace, record.identity.wait_gone()).await.is_err() {
+                record.identity.kill_tree().await;
             }
             Record::remove(folder, &record.part);
             ended.push(record.part.clone());

@@ -242,7 +242,7 @@ impl Unit {
             }
             Command::Kill(member, reply) => {
                 if let Some(identity) = self.identity(member) {
-                    identity.signal_tree(Signal::SIGKILL);
+                    identity.kill_tree().await;
                     let how = self.wait_end(member).await;
                     self.after_a_death(member, &how).await;
                 }
@@ -291,7 +291,7 @@ impl Unit {
             }
             News::NeverHealthy(trouble) => {
                 if let Some(identity) = self.identity(member) {
-                    identity.signal_tree(Signal::SIGKILL);
+                    identity.kill_tree().await;
                 }
                 self.wait_end(member).await;
                 self.after_a_death(member, &format!("not healthy in time: {trouble}")).await;
@@ -435,7 +435,7 @@ impl Unit {
                 // Also wakes a frozen process, which would otherwise never see the request.
                 identity.signal_tree(Signal::SIGCONT);
                 if timeout(grace, self.wait_end(index)).await.is_err() {
-                    identity.signal_tree(Signal::SIGKILL);
+                    identity.kill_tree().await;
                     self.wait_end(index).await;
                 }
             }
