@@ -31,6 +31,7 @@ use crate::{
     health::{Dependency, PROBE_DEADLINE},
     identity::Verifier,
     roles::{Foundation, Offer},
+    telemetry::WithCauses,
 };
 
 /// What the role's handlers share.
@@ -95,7 +96,7 @@ impl Accounts for Service {
         _: Request<ListSigningKeysRequest>,
     ) -> Result<Response<ListSigningKeysResponse>, Status> {
         let pair = self.signer.pair().await.map_err(|fault| {
-            tracing::warn!(error = &fault as &dyn std::error::Error, "signing key unavailable");
+            tracing::warn!(error = %WithCauses(&fault), "signing key unavailable");
             Status::unavailable("the signing key cannot be read at the moment")
         })?;
         let key = SigningKey { key_id: pair.key_id.clone(), public_key: pair.public_key.clone().into() };

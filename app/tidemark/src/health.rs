@@ -23,6 +23,7 @@ use crate::{
     clock::Clock,
     dapr::{AddService, Invocation, Sidecar, invocation::InvocationChannel},
     roles::{Foundation, Role},
+    telemetry::WithCauses,
 };
 
 /// How long one probe may take.
@@ -54,7 +55,7 @@ impl Dependency {
         let outcome = tokio::time::timeout(PROBE_DEADLINE, (self.probe)()).await;
         let detail = match outcome {
             Ok(Ok(())) => None,
-            Ok(Err(fault)) => Some(with_causes(&*fault)),
+            Ok(Err(fault)) => Some(WithCauses(&*fault).to_string()),
             Err(_) => Some(format!("no answer within {PROBE_DEADLINE:?}")),
         };
         Reported {
@@ -64,16 +65,6 @@ impl Dependency {
             detail: detail.unwrap_or_default(),
         }
     }
-}
-
-fn with_causes(fault: &(dyn Error + 'static)) -> String {
-    let mut text = fault.to_string();
-    let mut cause = fault.source();
-    while let Some(fault) = cause {
-        text = format!("{text}: {fault}");
-        cause = fault.source();
-    }
-    text
 }
 
 /// Watches the dependencies of this process and, in the gateway, asks the other processes for theirs.
@@ -180,7 +171,7 @@ async fn ask(role: Role, mut client: HealthClient<InvocationChannel>) -> Vec<Rep
     request.set_timeout(PROBE_DEADLINE * 2);
     let (healthy, detail, mut dependencies) = match client.report(request).await {
         Ok(report) => (true, String::new(), report.into_inner().dependencies),
-        Err(status) => (false, with_causes(&status), Vec::new()),
+        Err(status) => (false, WithCauses(&status).to_string(), Vec::new()),
     };
     // Without accounts and tasks there is no board; the others may be away for a while.
     let needed = matches!(role, Role::Accounts | Role::Tasks);

@@ -24,6 +24,7 @@ use crate::{
     pages::Pages,
     roles::{Foundation, Offer, Role},
     telemetry,
+    telemetry::WithCauses,
 };
 
 /// Runs `roles` until SIGTERM or SIGINT, then ends in order.
@@ -114,7 +115,7 @@ async fn serve_http(listener: TcpListener, router: Router, stop: CancellationTok
     // Small answers must not wait for the client's acknowledgement of earlier ones.
     let listener = listener.tap_io(|connection| {
         if let Err(fault) = connection.set_nodelay(true) {
-            warn!(error = &fault as &dyn std::error::Error, "connection keeps its delay");
+            warn!(error = %WithCauses(&fault), "connection keeps its delay");
         }
     });
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await

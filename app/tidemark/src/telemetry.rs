@@ -3,6 +3,8 @@
 pub mod metrics;
 pub mod trace_context;
 
+use std::{error::Error, fmt};
+
 use anyhow::Context;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::WithExportConfig;
@@ -13,6 +15,21 @@ use opentelemetry_sdk::{
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::configuration::{LogFormat, TelemetryConfiguration};
+
+/// An error with all its causes in one line, as logs want it.
+pub struct WithCauses<'a>(pub &'a (dyn Error + 'static));
+
+impl fmt::Display for WithCauses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(fault) = cause {
+            write!(f, ": {fault}")?;
+            cause = fault.source();
+        }
+        Ok(())
+    }
+}
 
 /// Keeps what is needed to send the last spans when the process stops.
 pub struct Telemetry {
@@ -69,7 +86,7 @@ impl Telemetry {
         if let Some(provider) = self.tracer_provider
             && let Err(fault) = provider.shutdown()
         {
-            tracing::warn!(error = &fault as &dyn std::error::Error, "the last spans were not sent");
+            tracing::warn!(error = %WithCauses(&fault), "the last spans were not sent");
         }
     }
 }

@@ -5,6 +5,7 @@
 //! whole batch under the inbound policy, which retries for ever. `RETRY` and `DROP` are never answered, and
 //! the sidecar's own dead-letter topic is never used: all three lose events or crash the sidecar.
 
+use crate::telemetry::WithCauses;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -219,14 +220,14 @@ impl AppCallback for Callback {
                 warn!(
                     topic,
                     count,
-                    error = &fault as &dyn std::error::Error,
+                    error = %WithCauses(&fault),
                     "batch will be delivered again"
                 );
                 Err(Status::unavailable("the batch cannot be handled now"))
             }
             Err(panic) => {
                 counter!("consumer_batch_failures_total", "topic" => topic.clone()).increment(1);
-                error!(topic, count, error = &panic as &dyn std::error::Error, "consumer panicked");
+                error!(topic, count, error = %WithCauses(&panic), "consumer panicked");
                 Err(Status::internal("the consumer failed"))
             }
         }

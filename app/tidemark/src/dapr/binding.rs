@@ -2,7 +2,8 @@
 //!
 //! The binding's `query` answers an empty list when the statement fails, and its numbers lose precision.
 //! So statements run by `exec`, which reports errors; rows are read as one JSON text, for which "no row" is
-//! an error too; parameters travel as text and are cast in SQL.
+//! an error too; parameters travel as text and are cast in SQL. Statements are sent in one line: the sidecar
+//! repeats them in a header of its gRPC answer, where a line break makes the whole call fail.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -72,7 +73,7 @@ impl DatabaseBinding {
         sql: &str,
         parameters: &[&str],
     ) -> Result<Vec<u8>, SidecarError> {
-        let mut metadata = HashMap::from([("sql".to_owned(), sql.to_owned())]);
+        let mut metadata = HashMap::from([("sql".to_owned(), one_line(sql))]);
         if !parameters.is_empty() {
             let parameters = serde_json::to_string(parameters).expect("a list of strings always makes JSON");
             metadata.insert("params".to_owned(), parameters);
@@ -86,5 +87,21 @@ impl DatabaseBinding {
         let mut client = self.sidecar.client();
         let call = client.invoke_binding(with_deadline(request, self.deadline));
         Ok(measured("invoke_binding", call).await?.data)
+    }
+}
+
+/// Joins the lines of a statement and leaves out those that are comments.
+fn one_line(sql: &str) -> String {
+    let lines = sql.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("--"));
+    lines.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_sent_in_one_line_without_its_comments() {
+        assert_eq!(one_line("-- why\nSELECT 1,\n    -- and more\n    2;\n"), "SELECT 1, 2;");
     }
 }

@@ -15,6 +15,7 @@ use super::schema::Schema;
 use crate::dapr::{
     ConsumeError, DatabaseBinding, DatabaseError, Delivery, EventConsumer, Message, TopicPublisher,
 };
+use crate::telemetry::WithCauses;
 
 /// Consumes the ledger.
 pub struct Consumer {
@@ -75,8 +76,7 @@ impl Consumer {
             match self.record(&[&row]).await {
                 Ok(()) => {}
                 Err(fault) if fault.is_data_fault() => {
-                    let reason = std::error::Error::source(&fault)
-                        .map_or_else(|| fault.to_string(), ToString::to_string);
+                    let reason = WithCauses(&fault).to_string();
                     refused.push(DeadLetter { delivery, reason });
                 }
                 Err(fault) => return Err(fault),
@@ -118,7 +118,7 @@ impl Consumer {
 }
 
 fn read(payload: &[u8]) -> Result<Row, String> {
-    let event = ledger::decode(payload).map_err(|fault| with_cause(&fault))?;
+    let event = ledger::decode(payload).map_err(|fault| WithCauses(&fault).to_string())?;
     let event_id = ledger::event_id(&event).ok_or("the event id is no UUID")?;
     let timestamp = Timestamp::from_millisecond(event.timestamp).map_err(|fault| fault.to_string())?;
     let payload = event.payload.clone();
@@ -137,10 +137,6 @@ fn read(payload: &[u8]) -> Result<Row, String> {
         event_id,
         event_data: event,
     })
-}
-
-fn with_cause(fault: &dyn std::error::Error) -> String {
-    fault.source().map_or_else(|| fault.to_string(), |cause| format!("{fault}: {cause}"))
 }
 
 #[async_trait]

@@ -6,7 +6,7 @@ use jiff::{Timestamp, ToSpan, Unit, civil::Time, tz::TimeZone};
 use tracing::{info, warn};
 
 use super::schema::{Engine, Schema};
-use crate::{dapr::DatabaseBinding, roles::Foundation};
+use crate::{dapr::DatabaseBinding, roles::Foundation, telemetry::WithCauses};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -23,7 +23,7 @@ pub fn start(database: DatabaseBinding, mut schema: Schema, foundation: &Foundat
             match database.execute("SELECT drop_expired_event_logs(INTERVAL '2 years')", &[]).await {
                 Ok(()) => info!("expired event logs dropped"),
                 Err(fault) => {
-                    warn!(error = &fault as &dyn std::error::Error, "expired event logs not dropped");
+                    warn!(error = %WithCauses(&fault), "expired event logs not dropped");
                 }
             }
         }

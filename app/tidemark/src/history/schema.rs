@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use crate::{
     dapr::{DatabaseBinding, DatabaseError},
     roles::Foundation,
+    telemetry::WithCauses,
 };
 
 /// Migrations in order. One that has been released is never changed: a new one follows it.
@@ -64,7 +65,7 @@ impl Schema {
                         return;
                     }
                     Err(fault) => {
-                        warn!(error = &fault as &dyn std::error::Error, "history tables are not ready yet");
+                        warn!(error = %WithCauses(&fault), "history tables are not ready yet");
                     }
                 }
                 tokio::time::sleep(PAUSE).await;

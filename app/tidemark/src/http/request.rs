@@ -14,6 +14,7 @@ use tracing::{Instrument, debug, error, info_span};
 use uuid::Uuid;
 
 use super::problem::Problem;
+use crate::telemetry::WithCauses;
 use crate::telemetry::trace_context::TraceContext;
 
 /// The name by which clients, logs and support find a request.
@@ -103,12 +104,12 @@ pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
 
 /// Logs the cause of an internal error, once, and makes the answer that hides it.
 pub fn internal(fault: &(dyn Error + 'static)) -> Problem {
-    error!(error = fault, "request failed");
+    error!(error = %WithCauses(fault), "request failed");
     Problem::internal()
 }
 
 /// Logs the cause of a passing fault, and makes the answer that asks to try again.
 pub fn unavailable(detail: &'static str, fault: &(dyn Error + 'static)) -> Problem {
-    tracing::warn!(error = fault, detail, "request refused for now");
+    tracing::warn!(error = %WithCauses(fault), detail, "request refused for now");
     Problem::unavailable(detail)
 }

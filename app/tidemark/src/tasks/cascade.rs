@@ -18,6 +18,7 @@ use crate::{
     configuration::EventConfiguration,
     identity::Caller,
     pages::{EditError, Entry, PageEdit, PageKey, PageWork, Pages, StoreError},
+    telemetry::WithCauses,
 };
 
 /// How long a deletion waits for its cascade before it answers all the same.
@@ -206,7 +207,7 @@ async fn delete_comments(pages: &Pages, workspace: &Workspace, task: TaskId) -> 
 impl PageWork for Cascades {
     async fn resume(&self, pages: &Pages, page: &PageKey, marker: &str) {
         if let Err(fault) = self.finish(pages, page, marker).await {
-            warn!(%page, error = &fault as &dyn std::error::Error, "a deletion is not finished yet");
+            warn!(%page, error = %WithCauses(&fault), "a deletion is not finished yet");
         }
     }
 }
