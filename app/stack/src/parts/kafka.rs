@@ -39,6 +39,9 @@ const RETENTION_DAYS: u64 = 7;
 const DEAD_LETTER_PARTITIONS: u16 = 1;
 const DEAD_LETTER_RETENTION_DAYS: u64 = 30;
 
+/// The application publishes to it to see that the broker takes events; nobody listens.
+const PROBE_TOPIC: &str = "tidemark.health";
+
 /// Topic tools at once: each is a Java program of its own.
 const TOOLS_AT_ONCE: usize = 2;
 
@@ -161,6 +164,10 @@ impl Topic {
             retention_days: DEAD_LETTER_RETENTION_DAYS,
         }
     }
+
+    fn probe() -> Self {
+        Self { name: PROBE_TOPIC.to_owned(), partitions: 1, retention_days: 1 }
+    }
 }
 
 /// What is done to the broker beside running it.
@@ -197,6 +204,7 @@ impl Broker {
         let missing: Vec<Topic> = TOPICS
             .into_iter()
             .flat_map(|name| [Topic::events(name), Topic::dead_letters(name)])
+            .chain([Topic::probe()])
             .filter(|topic| !made.lines().any(|line| line == topic.name))
             .collect();
         if missing.is_empty() {
