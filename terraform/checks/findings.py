@@ -54,7 +54,8 @@ def read(output: str) -> TestReport:
             case "diagnostic" if message["diagnostic"]["severity"] == "error":
                 diagnostic = message["diagnostic"]
                 report.errors.append(f"{diagnostic['summary']}: {diagnostic.get('detail', '')}".strip())
-            case "test_plan":
+            # Only the run of this name plans from nothing; later ones see what an apply made up.
+            case "test_plan" if message["@testrun"] == "plan":
                 report.plan = [
                     Resource(change["address"], change["type"], change["change"]["after"])
                     for change in message["test_plan"].get("resource_changes", [])

@@ -29,7 +29,7 @@ GO_TOOLS = {
     "tflint": ("github.com/terraform-linters/tflint", "v0.64.0", "."),
 }
 CHECKOV = "3.3.30"
-DAPR_COMPONENTS = ("github.com/dapr/components-contrib", "v1.18.0")
+DAPR = ("github.com/dapr/dapr", "v1.18.1")
 
 # Version of the bindings; each carries the schema of the provider version behind it.
 BINDINGS = {
@@ -101,7 +101,8 @@ def go_tool(name: str, module: str, version: str, package: str) -> Path:
 def terraform() -> str:
     found = shutil.which("terraform")
     if found:
-        version = re.search(r"v(\d+)\.(\d+)", subprocess.check_output([found, "version"], text=True))
+        said = subprocess.run([found, "version"], capture_output=True, text=True, check=True).stdout
+        version = re.search(r"v(\d+)\.(\d+)", said)
         if version and tuple(map(int, version.groups())) >= TERRAFORM_MINIMUM:
             return found
     return str(go_tool("tofu", *OPENTOFU))
@@ -165,7 +166,9 @@ def schemas() -> dict[str, dict]:
 
 @functools.cache
 def dapr_components() -> Path:
-    return module_folder(*DAPR_COMPONENTS)
+    """The source of the components that this Dapr contains; its go.sum vouches for them."""
+    answer = run("go", "mod", "download", "-json", "github.com/dapr/components-contrib", directory=module_folder(*DAPR))
+    return Path(json.loads(answer[answer.index("{") :])["Dir"])
 
 
 def install() -> None:
@@ -176,3 +179,7 @@ def install() -> None:
     terraform_docs()
     python()
     dapr_components()
+
+
+def environment() -> dict[str, str]:
+    return dict(os.environ)

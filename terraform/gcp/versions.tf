@@ -6,6 +6,8 @@ terraform {
       source  = "hashicorp/google"
       version = "~> 6.50"
     }
+    # Used by the modules; named here too so that a test of the stack can mock it.
+    # tflint-ignore: terraform_unused_required_providers
     random = {
       source  = "hashicorp/random"
       version = "~> 3.7"
