@@ -44,7 +44,10 @@ async fn build(go: &Launch, folder: PathBuf) -> Result<(), StackError> {
         .variable("CGO_ENABLED", "0")
         .arguments(["build", "-trimpath", "-tags", COMPONENTS])
         .argument("-ldflags")
-        .argument(format!("-s -w -X github.com/dapr/dapr/pkg/buildinfo.version={DAPR_VERSION}"))
+        .argument(format!(
+            "-s -w -X github.com/dapr/dapr/pkg/buildinfo.version={DAPR_VERSION} \
+             -X github.com/dapr/kit/logger.DaprVersion={DAPR_VERSION}"
+        ))
         .argument("-o")
         .argument(folder.join("daprd"))
         .argument("./cmd/daprd");

@@ -129,7 +129,7 @@ impl Stack {
     /// Dapr's configuration, and what only this stack needs laid over it.
     pub(super) fn configurations(&self) -> Vec<PathBuf> {
         let dapr = self.options.project.join("dapr");
-        vec![dapr.join("configuration.yaml"), dapr.join("local").join("configuration.yaml")]
+        vec![dapr.join("configuration.yaml"), dapr.join("configuration-local.yaml")]
     }
 
     /// What every process of the application gets, apart from its own addresses.
