@@ -42,9 +42,6 @@ const DEAD_LETTER_RETENTION_DAYS: u64 = 30;
 /// The application publishes to it to see that the broker takes events; nobody listens.
 const PROBE_TOPIC: &str = "tidemark.health";
 
-/// The application publishes here to see whether the broker takes events; nobody reads it.
-const PROBES: &str = "tidemark.health";
-
 /// Topic tools at once: each is a Java program of its own.
 const TOOLS_AT_ONCE: usize = 2;
 
@@ -207,7 +204,6 @@ impl Broker {
         let missing: Vec<Topic> = TOPICS
             .into_iter()
             .flat_map(|name| [Topic::events(name), Topic::dead_letters(name)])
-            .chain([Topic { name: PROBES.to_owned(), partitions: 1, retention_days: 1 }])
             .chain([Topic::probe()])
             .filter(|topic| !made.lines().any(|line| line == topic.name))
             .collect();
