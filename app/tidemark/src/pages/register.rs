@@ -287,6 +287,7 @@ impl Registrar {
             if !self.is_alive() {
                 self.begin().await?;
             }
+            self.choose_slot();
             let now = Instant::now();
             let mut fresh = self.place(pages, ListingState::Active);
             fresh.extend(self.place(expected, ListingState::Expected(now)));
@@ -312,13 +313,17 @@ impl Registrar {
         }
     }
 
-    /// Lists the pages that are not listed, in the slot that is being filled, and returns them.
-    fn place(&mut self, pages: &[PageKey], state: ListingState) -> Vec<PageKey> {
-        if self.slots[self.filling].pages.len() - self.slots[self.filling].outdated >= FULL_SLOT {
-            let in_use = |slot: &KeptSlot| slot.pages.len() - slot.outdated;
+    /// Goes on to another slot if this one is full.
+    fn choose_slot(&mut self) {
+        let in_use = |slot: &KeptSlot| slot.pages.len() - slot.outdated;
+        if in_use(&self.slots[self.filling]) >= FULL_SLOT {
             let emptiest = self.slots.iter().enumerate().min_by_key(|(_, slot)| in_use(slot));
             self.filling = emptiest.map_or(0, |(index, _)| index);
         }
+    }
+
+    /// Lists the pages that are not listed, in the slot that is being filled, and returns them.
+    fn place(&mut self, pages: &[PageKey], state: ListingState) -> Vec<PageKey> {
         let mut fresh = Vec::new();
         for page in pages {
             if let Some(listing) = self.listed.get_mut(page) {
@@ -431,8 +436,10 @@ impl Registrar {
         self.filling = 0;
         let id = self.random.number().max(1);
         self.incarnation = id;
-        // The lease first: an incarnation in the directory without one is taken for dead.
         let mut own = self.life.lease.lock().await;
+        // Before others can see it: this process' own sweep must not take it for a former life. Then the lease:
+        // an incarnation in the directory without one is taken for dead.
+        self.life.incarnation.store(id, Ordering::Release);
         let name = self.names.lease(id);
         let began = Instant::now();
         let lease = Lease { holder: id, beat: 1, revoked: false };
@@ -456,7 +463,6 @@ impl Registrar {
         };
         *own = Some(OwnLease { lease, precondition });
         self.life.renewed(began, self.lease);
-        self.life.incarnation.store(id, Ordering::Release);
         tracing::info!(incarnation = format_args!("{id:016x}"), "active pages are registered");
         Ok(())
     }

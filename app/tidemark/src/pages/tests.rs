@@ -1,1 +1,12 @@
-//! Tests.
+//! The pages against a store and a publisher in memory that fail in every way the real ones do.
+
+mod appends;
+mod commits;
+mod edits;
+mod lifecycle;
+mod model;
+mod reads;
+mod relaying;
+mod summaries;
+mod sweeping;
+mod world;
