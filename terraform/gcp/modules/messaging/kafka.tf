@@ -60,15 +60,20 @@ resource "google_managed_kafka_topic" "this" {
   }
 }
 
+# All roles publish through one Dapr component and so by one certificate; consumers have their own.
 locals {
+  publisher = "User:tidemark-application"
+  published = distinct(flatten([for role in var.roles : role.publishes]))
+
   topic_rights = {
-    for topic in keys(local.topics) : topic => flatten([
-      for name, role in var.roles : concat(
-        contains(role.publishes, topic) ? [{ principal = "User:tidemark-${name}", operation = "WRITE" }] : [],
-        contains(role.consumes, topic) ? [{ principal = "User:tidemark-${name}", operation = "READ" }] : [],
-        contains(setunion(role.publishes, role.consumes), topic) ? [{ principal = "User:tidemark-${name}", operation = "DESCRIBE" }] : [],
-      )
-    ])
+    for topic in keys(local.topics) : topic => concat(
+      contains(local.published, topic) ? [for operation in ["DESCRIBE", "WRITE"] : { principal = local.publisher, operation = operation }] : [],
+      flatten([
+        for name, role in var.roles : [
+          for operation in ["DESCRIBE", "READ"] : { principal = "User:tidemark-${name}", operation = operation }
+        ] if contains(role.consumes, topic)
+      ]),
+    )
   }
 
   group_rights = merge([

@@ -18,7 +18,7 @@ variables {
   kubernetes_api_cidrs = ["203.0.113.0/24"]
   administrators       = ["55555555-6666-7777-8888-999999999999"]
   alert_emails         = ["operations@tidemark.example"]
-  monthly_budget_usd   = 1800
+  monthly_budget_usd   = 2200
 }
 
 run "plan" {
