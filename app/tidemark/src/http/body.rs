@@ -42,6 +42,10 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<JsonBody<T>, Prob
         }
         Err(_) => return Err(malformed("the body ended early".to_owned())),
     };
+    // A list with the members' values in their order would be read as an object, too.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(malformed("the body is not a JSON object".to_owned()));
+    }
     let mut reader = serde_json::Deserializer::from_slice(&bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|fault| {
         let pointer = pointer(fault.path());

@@ -1,7 +1,7 @@
 //! Errors as clients see them: RFC 9457 problem documents, one shape for every role.
 //!
 //! Beside the standard members, `code` names the reason for programs, `error` is the first message as text
-//! for simple clients, `errors` has one entry a field, and `requestId` finds the request in the logs.
+//! for simple clients, `errors` has one entry a field that broke a rule, and `requestId` finds the request in the logs.
 
 use std::fmt;
 
@@ -42,7 +42,6 @@ struct Document<'a> {
     detail: &'a str,
     code: &'a str,
     error: &'a str,
-    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
     #[serde(skip_serializing_if = "Option::is_none")]
     current_version: Option<u64>,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tidemark_domain::{Change, Comment, Event, Group, GroupId, Task, TaskId, Workspace};
 use tidemark_protocol::{
     ledger,
@@ -148,6 +149,16 @@ pub fn read_group(page: u32, entry: &Entry) -> Result<Group, CorruptEntry> {
     stored::read_group(page, &entry.id, entry.version, entry.value.clone())
 }
 
+/// When the group of an entry was created, for [`Seen`].
+pub fn group_created_at(page: u32) -> impl Fn(&Entry) -> Option<i64> {
+    move |entry| read_group(page, entry).ok().map(|group| group.created_at.as_millisecond())
+}
+
+/// When the task of an entry was created, for [`Seen`].
+pub fn task_created_at(group: GroupId, page: u32) -> impl Fn(&Entry) -> Option<i64> {
+    move |entry| read_task(group, page, entry).ok().map(|task| task.created_at.as_millisecond())
+}
+
 pub fn read_task(group: GroupId, page: u32, entry: &Entry) -> Result<Task, CorruptEntry> {
     stored::read_task(group, page, &entry.id, entry.version, entry.value.clone())
 }
@@ -158,6 +169,38 @@ pub fn read_comments(task: TaskId, view: &PageView) -> Result<Vec<Comment>, Corr
         .iter()
         .map(|entry| stored::read_comment(task, page, &entry.id, entry.value.clone()))
         .collect()
+}
+
+/// The last entry that a list has shown, and when it was created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    pub entry: String,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+}
+
+impl Seen {
+    /// Whether the entry is still there, and where.
+    pub fn position(&self, entries: &[Entry]) -> Option<usize> {
+        entries.iter().position(|entry| entry.id == self.entry)
+    }
+
+    /// Where a list in the order of creation goes on. If the entry was deleted meanwhile, entries of the same
+    /// moment may be shown twice, but none is passed over.
+    pub fn next(&self, entries: &[Entry], created_at: impl Fn(&Entry) -> Option<i64>) -> usize {
+        let not_older = |entry: &Entry| created_at(entry).is_none_or(|time| time >= self.created_at);
+        match self.position(entries) {
+            Some(place) => place + 1,
+            None => entries.iter().position(not_older).unwrap_or(entries.len()),
+        }
+    }
+
+    /// The end of what a list in the opposite order has yet to show; as [`Seen::next`] if the entry is gone.
+    pub fn rest(&self, entries: &[Entry], created_at: impl Fn(&Entry) -> Option<i64>) -> usize {
+        let newer = |entry: &Entry| created_at(entry).is_some_and(|time| time > self.created_at);
+        let gone = || entries.iter().position(newer).unwrap_or(entries.len());
+        self.position(entries).unwrap_or_else(gone)
+    }
 }
 
 /// Who makes a change, on which request.
@@ -189,5 +232,46 @@ impl Author {
             attributes: Vec::new(),
             payload: ledger::encode(&event, self.events.event_format.into()).into(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn entries(names: &[&str]) -> Vec<Entry> {
+        let entry = |name: &&str| Entry {
+            id: (*name).to_owned(),
+            version: 1,
+            label: String::new(),
+            value: Bytes::new(),
+        };
+        names.iter().map(entry).collect()
+    }
+
+    /// Entries named after their times, two of each time: "1a", "1b", "2a" …
+    fn time(entry: &Entry) -> Option<i64> {
+        entry.id.chars().next()?.to_digit(10).map(i64::from)
+    }
+
+    fn seen(entry: &str, created_at: i64) -> Seen {
+        Seen { entry: entry.to_owned(), created_at }
+    }
+
+    #[test]
+    fn a_list_goes_on_after_the_entry_it_showed_last_whatever_was_deleted_before_it() {
+        assert_eq!(seen("2a", 2).next(&entries(&["1a", "1b", "2a", "2b"]), time), 3);
+        assert_eq!(seen("2a", 2).next(&entries(&["2a", "2b"]), time), 1);
+        assert_eq!(seen("2a", 2).rest(&entries(&["1b", "2a", "2b"]), time), 1);
+    }
+
+    #[test]
+    fn a_list_passes_over_nothing_when_the_entry_it_showed_last_is_gone() {
+        assert_eq!(seen("2a", 2).next(&entries(&["1b", "2b", "3a"]), time), 1);
+        assert_eq!(seen("2a", 2).next(&entries(&["1a"]), time), 1);
+        assert_eq!(seen("2b", 2).rest(&entries(&["1b", "2a", "3a"]), time), 2);
+        assert_eq!(seen("2b", 2).rest(&[], time), 0);
     }
 }

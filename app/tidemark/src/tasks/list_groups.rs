@@ -9,7 +9,7 @@ use tidemark_domain::{Group, Workspace};
 
 use super::{
     TasksRole,
-    board::{self, Board, PAGES_AT_A_TIME, groups_of, tasks_of},
+    board::{self, Board, PAGES_AT_A_TIME, Seen, groups_of, tasks_of},
     bodies::{GroupBody, TaskBody},
 };
 use crate::{
@@ -77,9 +77,9 @@ async fn with_all_tasks(
     Ok(bodies)
 }
 
-/// Where the next page starts: the last group seen, by page and place in it. Groups made meanwhile come
-/// before it, so nothing is shown twice.
-type Position = Option<(u32, String)>;
+/// Where the next page starts: after the last group shown. Groups made meanwhile come before it, so nothing is
+/// shown twice.
+type Position = Option<(u32, Seen)>;
 
 async fn newest_first(
     board: &Board,
@@ -89,7 +89,7 @@ async fn newest_first(
     let collection = groups_of(workspace);
     let position: Position = query.position()?;
     let (mut last, mut after) = match position {
-        Some((page, entry)) => (page, Some(entry)),
+        Some((page, seen)) => (page, Some(seen)),
         None => (last_page(board, workspace).await?, None),
     };
     let mut groups: Vec<Group> = Vec::new();
@@ -100,14 +100,16 @@ async fn newest_first(
         for view in views {
             let number = view.key().number();
             let entries = view.entries();
-            // A group that was deleted since is skipped by its place in the order of creation: all before it.
-            let end = after.take().map_or(entries.len(), |after| {
-                entries.iter().position(|entry| entry.id == after).unwrap_or(entries.len())
-            });
+            // From here backwards to the start of the page.
+            let rest = after.take().map(|seen: Seen| seen.rest(entries, board::group_created_at(number)));
+            let end = rest.unwrap_or(entries.len());
             for entry in entries[..end].iter().rev() {
                 if groups.len() == query.limit {
-                    let last_seen = groups.last().map(|group| (group.id.page(), group.id.entry()));
-                    return Ok((groups, Some(page::cursor(&last_seen))));
+                    let position: Position = groups.last().map(|group| {
+                        let created_at = group.created_at.as_millisecond();
+                        (group.id.page(), Seen { entry: group.id.entry(), created_at })
+                    });
+                    return Ok((groups, Some(page::cursor(&position))));
                 }
                 let group = board::read_group(number, entry).map_err(|fault| request::internal(&fault))?;
                 groups.push(group);

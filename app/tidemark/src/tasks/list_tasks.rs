@@ -10,7 +10,7 @@ use tidemark_domain::{GroupId, Task, TaskStatus, Workspace};
 
 use super::{
     TasksRole,
-    board::{self, Board, groups_of, tasks_of},
+    board::{self, Board, PAGES_AT_A_TIME, Seen, groups_of, tasks_of},
     bodies::TaskBody,
 };
 use crate::{
@@ -31,13 +31,20 @@ pub struct TaskList {
     next: Option<String>,
 }
 
-/// Where a list goes on: which group by its place, and which task in it.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+/// Where a list goes on.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Position {
-    group_page: u32,
-    group: usize,
-    task_page: u32,
-    task: usize,
+    /// The group that was being shown, when all groups are.
+    group: Option<(u32, Seen)>,
+    /// Where in that group.
+    within: Within,
+}
+
+/// Where the list of one group's tasks goes on.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Within {
+    page: u32,
+    seen: Option<Seen>,
 }
 
 /// Pages looked through for one answer. A filter that matches little gives short pages with a `next`.
@@ -90,7 +97,8 @@ async fn list(
     let next = match group {
         Some(id) => {
             board.group(workspace, id).await?.ok_or_else(|| Problem::not_found("group", id))?;
-            search.group(id, start).await?
+            let next = search.group(id, start.within).await?;
+            next.map(|within| Position { group: None, within })
         }
         None => search.all_groups(start).await?,
     };
@@ -110,58 +118,74 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Looks through all groups from `position` on. Returns where to go on, if the answer is full.
-    async fn all_groups(&mut self, mut position: Position) -> Result<Option<Position>, Problem> {
+    /// Looks through all groups from `start` on. Returns where to go on, if the answer is full.
+    async fn all_groups(&mut self, start: Position) -> Result<Option<Position>, Problem> {
+        let collection = groups_of(self.workspace);
+        let (mut page, mut resume) = match start.group {
+            Some((page, seen)) => (page, Some((seen, start.within))),
+            None => (0, None),
+        };
         loop {
-            let read =
-                self.board.pages.read_collection(&groups_of(self.workspace), position.group_page, 1).await;
+            let read = self.board.pages.read_collection(&collection, page, 1).await;
             let read = read.map_err(|fault| refusal::of_read(&fault))?;
             for view in &read.pages {
-                let number = view.key().number();
-                for (place, entry) in view.entries().iter().enumerate().skip(position.group) {
+                let (number, entries) = (view.key().number(), view.entries());
+                let (first, mut within) = match resume.take() {
+                    None => (0, Within::default()),
+                    Some((seen, within)) => match seen.position(entries) {
+                        Some(place) => (place, within),
+                        None => (seen.next(entries, board::group_created_at(number)), Within::default()),
+                    },
+                };
+                for entry in &entries[first..] {
                     let group =
                         board::read_group(number, entry).map_err(|fault| request::internal(&fault))?;
-                    let here = Position { group_page: number, group: place, ..position };
-                    if let Some(next) = self.group(group.id, here).await? {
-                        return Ok(Some(next));
+                    if let Some(within) = self.group(group.id, std::mem::take(&mut within)).await? {
+                        let created_at = group.created_at.as_millisecond();
+                        let group = Some((number, Seen { entry: entry.id.clone(), created_at }));
+                        return Ok(Some(Position { group, within }));
                     }
-                    position = Position { group_page: number, group: place + 1, task_page: 0, task: 0 };
                 }
             }
             match read.next {
-                Some(next) => position = Position { group_page: next, ..Position::default() },
+                Some(next) => page = next,
                 None => return Ok(None),
             }
         }
     }
 
-    async fn group(&mut self, id: GroupId, position: Position) -> Result<Option<Position>, Problem> {
+    /// Looks through one group. Returns where to go on in it, if the answer is full.
+    async fn group(&mut self, id: GroupId, start: Within) -> Result<Option<Within>, Problem> {
         let collection = tasks_of(self.workspace, id);
-        let (mut from, mut skip) = (position.task_page, position.task);
+        let (mut page, mut seen) = (start.page, start.seen);
         loop {
             if self.pages >= PAGES_PER_ANSWER {
-                return Ok(Some(Position { task_page: from, task: skip, ..position }));
+                return Ok(Some(Within { page, seen }));
             }
-            let read = self.board.pages.read_collection(&collection, from, 4).await;
+            let read = self.board.pages.read_collection(&collection, page, PAGES_AT_A_TIME).await;
             let read = read.map_err(|fault| refusal::of_read(&fault))?;
             self.pages += read.pages.len();
             for view in &read.pages {
-                let number = view.key().number();
-                for (place, entry) in view.entries().iter().enumerate().skip(skip) {
+                let (number, entries) = (view.key().number(), view.entries());
+                let created_at = board::task_created_at(id, number);
+                let mut looked_at: Option<Seen> = seen.take();
+                let first = looked_at.as_ref().map_or(0, |seen| seen.next(entries, created_at));
+                for entry in &entries[first..] {
                     let task =
                         board::read_task(id, number, entry).map_err(|fault| request::internal(&fault))?;
-                    if self.status.is_some_and(|status| status != task.status) {
-                        continue;
+                    let wanted = self.status.is_none_or(|status| status == task.status);
+                    if wanted && self.found.len() == self.limit {
+                        return Ok(Some(Within { page: number, seen: looked_at }));
                     }
-                    if self.found.len() == self.limit {
-                        return Ok(Some(Position { task_page: number, task: place, ..position }));
+                    let created_at = task.created_at.as_millisecond();
+                    looked_at = Some(Seen { entry: entry.id.clone(), created_at });
+                    if wanted {
+                        self.found.push(task);
                     }
-                    self.found.push(task);
                 }
-                skip = 0;
             }
             match read.next {
-                Some(next) => from = next,
+                Some(next) => page = next,
                 None => return Ok(None),
             }
         }
