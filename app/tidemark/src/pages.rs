@@ -370,6 +370,8 @@ impl Pages {
         let engine = &self.engine;
         let until = Instant::now() + deadline;
         engine.draining.cancel();
+        // No load any more that tidying could be in the way of.
+        engine.tidying.add_permits(DRAIN_TIDYING);
         while Instant::now() < until && !self.left().is_complete() {
             sleep(DRAIN_LOOK).await;
         }
@@ -395,6 +397,8 @@ impl Pages {
     }
 }
 
+/// Tidy-up saves at a time that a drain adds.
+const DRAIN_TIDYING: usize = 14;
 /// How often a drain looks whether it is done.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
 /// What giving up the lease may take beyond the deadline.

@@ -64,7 +64,7 @@ struct PageKeys {
 }
 
 /// Pages read at once on the way to the end, or back from it.
-const LONGEST_STRIDE: u32 = 32;
+const LONGEST_STRIDE: u32 = 16;
 
 impl Collection {
     pub(super) fn new(key: CollectionKey) -> Self {

@@ -17,7 +17,7 @@ pub struct Configuration {
     pub full_page_bytes: usize,
     /// No page may grow beyond this.
     pub page_bytes: usize,
-    /// Live entries of one collection.
+    /// Live entries of one collection, beyond which nothing is appended.
     pub entries_per_collection: usize,
     /// Pages of one collection. Pages are never reused, so this also bounds how often entries can come and go.
     pub pages_per_collection: u32,

@@ -113,13 +113,18 @@ impl Engine {
         self.clock.now().as_millisecond()
     }
 
+    /// The items in the order of their names, in as many bulk reads as keep an answer's size sane.
     pub(super) async fn get_many(&self, names: &[String]) -> Result<Vec<Option<Versioned>>, StoreError> {
-        let found = self.store.get_many(names).await?;
-        if found.len() == names.len() {
-            Ok(found)
-        } else {
-            Err(StoreError::new(format!("{} items were asked for, {} came", names.len(), found.len())))
+        let mut all = Vec::with_capacity(names.len());
+        for names in names.chunks(ITEMS_PER_READ) {
+            let found = self.store.get_many(names).await?;
+            if found.len() != names.len() {
+                let cause = format!("{} items were asked for, {} came", names.len(), found.len());
+                return Err(StoreError::new(cause));
+            }
+            all.extend(found);
         }
+        Ok(all)
     }
 
     pub(super) fn collection(&self, key: &CollectionKey) -> Arc<Collection> {
@@ -241,6 +246,9 @@ impl Engine {
         }
     }
 }
+
+/// Pages that are full, each with some outbox, stay below the four megabytes that a gRPC answer usually may have.
+const ITEMS_PER_READ: usize = 16;
 
 const FIRST_WORK_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_WORK_PAUSE: Duration = Duration::from_secs(30);

@@ -663,7 +663,7 @@ impl Desk<'_> {
         };
         match ran {
             Ok(true) => {
-                if let Err(failure) = self.check(entries_before) {
+                if let Err(failure) = self.check(command.kind(), entries_before) {
                     self.journal.undo(self.page);
                     return Err(failure);
                 }
@@ -682,7 +682,7 @@ impl Desk<'_> {
     }
 
     /// The limits, after the edit has run.
-    fn check(&self, entries_before: usize) -> Result<(), Failure> {
+    fn check(&self, kind: Kind, entries_before: usize) -> Result<(), Failure> {
         let configuration = &self.engine.configuration;
         if self.journal.put_into_closed {
             return Err(Failure::Closed);
@@ -701,7 +701,7 @@ impl Desk<'_> {
         }
         let exceeds =
             |limit, allowed, found| Err(Failure::LimitExceeded(LimitExceeded { limit, allowed, found }));
-        if page.body.entries.len() > entries_before {
+        if kind == Kind::Append && page.body.entries.len() > entries_before {
             let entries = self.collection.entries_elsewhere(self.key.number()) + page.body.entries.len();
             if entries > configuration.entries_per_collection {
                 return exceeds(Limit::EntriesPerCollection, configuration.entries_per_collection, entries);

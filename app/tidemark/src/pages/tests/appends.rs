@@ -240,6 +240,9 @@ async fn limits_are_enforced_and_told_with_their_numbers() {
     let refused = replica.add(&tasks(), "more").await;
     let limit = exceeded(Limit::EntriesPerCollection, 10, 11);
     assert!(matches!(&refused, Err(EditError::LimitExceeded(told)) if *told == limit), "{refused:?}");
+    // Who addresses pages directly bounds them by their bytes.
+    replica.pages.edit(&tasks().page(9), add("elsewhere")).await.unwrap();
+    replica.pages.edit(&tasks().page(9), remove("elsewhere", None)).await.unwrap();
     replica.pages.edit(&tasks().page(0), remove("task-0", None)).await.unwrap();
     replica.add(&tasks(), "more").await.unwrap();
 

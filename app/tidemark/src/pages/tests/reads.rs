@@ -183,3 +183,16 @@ async fn one_page_more_is_asked_for_in_the_same_read() {
     assert_eq!(names(&two, 0, 100).await, (9, None));
     assert_eq!(world.memory.calls_below(Call::GetMany, "tasks/group/") - before, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_long_collection_is_read_in_several_bulk_reads() {
+    let (world, one) = world_with(20 * 8).await;
+    let two = world.replica("two");
+    for replica in [&one, &two, &two] {
+        let before = world.memory.calls_below(Call::GetMany, "tasks/group/");
+        assert_eq!(names(replica, 0, 100).await, (160, None));
+        // Sixteen pages at a time; a reader who has never seen the collection looks at its summary first.
+        let reads = world.memory.calls_below(Call::GetMany, "tasks/group/") - before;
+        assert!((2..=3).contains(&reads), "{reads} reads");
+    }
+}

@@ -404,6 +404,7 @@ impl StateStore for ReplicaStore {
         {
             return Err(down());
         }
+        assert!((1..=16).contains(&keys.len()), "{} items in one read", keys.len());
         self.memory.count(Call::GetMany, &keys[0]);
         let found = keys.iter().map(|key| self.memory.get(key)).collect();
         self.fate.step().await;
