@@ -33,7 +33,7 @@ pub(super) async fn install(cache: &PartCache, progress: &Progress) -> Result<Pr
                 .map_err(StackError::file("write", &project))?;
             let download = Launch::new("mvn", &folder)
                 .with_whole_environment()
-                .arguments(["--batch-mode", "--quiet", "dependency:copy-dependencies"])
+                .arguments(["--batch-mode", "--quiet", "-Dstyle.color=never", "dependency:copy-dependencies"])
                 .arguments(["-DincludeScope=runtime", "-DoutputDirectory=libs"]);
             with_progress(&what, progress, async { download.run().await.map(drop) }).await
         })

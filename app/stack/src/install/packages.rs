@@ -103,6 +103,17 @@ pub(crate) const GO: Need = Need {
     version: "version",
 };
 
+pub(crate) const PIP: Need = Need {
+    program: "pip3",
+    title: "Python's pip, which brings Go",
+    debian: "python3-pip",
+    fedora: "python3-pip",
+    homebrew: "python",
+    service: None,
+    find: find_program,
+    version: "--version",
+};
+
 pub(crate) const CARGO: Need = Need {
     program: "cargo",
     title: "Rust's cargo, which builds the application (https://rustup.rs)",

