@@ -10,6 +10,6 @@ pub mod refusal;
 pub mod request;
 
 pub use body::{Check, JsonBody};
-pub use page::ListQuery;
+pub use page::{ListQuery, Query};
 pub use path::PathId;
 pub use problem::Problem;

@@ -1,10 +1,7 @@
 //! `GET /api/logs/group/{id}` and `GET /api/logs/group/{id}/tasks`: what happened in a group. A deleted group
 //! keeps its log.
 
-use axum::{
-    Json,
-    extract::{Query, State},
-};
+use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use tidemark_domain::GroupId;
 
@@ -13,7 +10,7 @@ use super::{
     logs::{self, LogQuery, Logs, refuse},
 };
 use crate::{
-    http::{PathId, Problem},
+    http::{PathId, Problem, Query},
     identity::Caller,
 };
 

@@ -1,9 +1,6 @@
 //! `GET /api/logs/task/{id}`: what happened to a task. A deleted task keeps its log.
 
-use axum::{
-    Json,
-    extract::{Query, State},
-};
+use axum::{Json, extract::State};
 use tidemark_domain::TaskId;
 
 use super::{
@@ -11,7 +8,7 @@ use super::{
     logs::{self, LogQuery, Logs},
 };
 use crate::{
-    http::{PathId, Problem},
+    http::{PathId, Problem, Query},
     identity::Caller,
 };
 

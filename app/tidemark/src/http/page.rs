@@ -1,7 +1,7 @@
 //! Lists by pages: `limit`, and an opaque `cursor` that goes on where the last page ended.
 
 use axum::{
-    extract::{FromRequestParts, Query},
+    extract::FromRequestParts,
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -66,10 +66,20 @@ impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
     }
 }
 
-/// Reads the query string as `T`.
-pub fn query<T: DeserializeOwned>(parts: &Parts) -> Result<T, Problem> {
-    let query = Query::<T>::try_from_uri(&parts.uri);
-    query.map(|Query(value)| value).map_err(|fault| Problem::invalid_field("?", fault.body_text()))
+/// The query string as `T`. Unlike axum's own, it refuses with a problem document.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        query(parts).map(Self).map_err(IntoResponse::into_response)
+    }
+}
+
+fn query<T: DeserializeOwned>(parts: &Parts) -> Result<T, Problem> {
+    let query = axum::extract::Query::<T>::try_from_uri(&parts.uri);
+    query.map(|query| query.0).map_err(|fault| Problem::invalid_field("?", fault.body_text()))
 }
 
 #[cfg(test)]
