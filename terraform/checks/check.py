@@ -41,13 +41,15 @@ def formatting(scratch: Scratch) -> Outcome:
 
 
 def validation(scratch: Scratch) -> Outcome:
-    roots, wrong = [*contract.CLOUDS, *ROOTS, *BOOTSTRAPS, *GITOPS, "modules/gitops"], []
-    for root in roots:
+    roots = [*contract.CLOUDS, *ROOTS, *BOOTSTRAPS, *GITOPS, "modules/gitops"]
+
+    def run(root: str) -> list[str]:
         started = scratch.initialise(root)
         result = scratch.terraform(root, "validate", "-no-color") if started.passed else started
-        if not result.passed:
-            wrong.append(f"{root}: {result.output}")
-    return f"{len(roots)} roots", wrong
+        return [] if result.passed else [f"{root}: {result.output}"]
+
+    with ThreadPoolExecutor(2) as pool:
+        return f"{len(roots)} roots", [problem for found in pool.map(run, roots) for problem in found]
 
 
 def inputs(scratch: Scratch) -> Outcome:
@@ -114,7 +116,7 @@ def policies(_: Scratch) -> Outcome:
     done = subprocess.run(
         ["nice", "-n", "10", sys.executable, "-m", "checkov.main", "--directory", str(STACKS), "--framework", "terraform",
          "--compact", "--quiet", "--output", "json", "--download-external-modules", "false", "--skip-path", "checks"],
-        capture_output=True, text=True, check=False, env={**tools.environment(), "PYTHONPATH": tools.python()},
+        capture_output=True, text=True, check=False, env={**tools.environment(), "PYTHONPATH": tools.checkov()},
     )  # fmt: skip
     try:
         report = json.loads(done.stdout)

@@ -64,7 +64,7 @@ def settings(component: dict) -> dict[str, dict]:
 
 
 def judged(root: Path = COMPONENTS) -> tuple[str, list[str]]:
-    sys.path.insert(0, tools.python())
+    sys.path.insert(0, tools.checkov())
     import yaml
 
     source, wrong, count = tools.dapr_components(), [], 0

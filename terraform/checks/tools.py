@@ -119,8 +119,8 @@ def terraform_docs() -> str:
 
 
 @functools.cache
-def python() -> str:
-    """A Python with checkov, which brings PyYAML too."""
+def checkov() -> str:
+    """The folder of packages with checkov, which brings PyYAML too."""
 
     # A virtual environment holds its own path, so packages go into a plain folder that can be moved.
     def make(folder: Path) -> None:
@@ -177,7 +177,7 @@ def install() -> None:
     schemas()
     tflint()
     terraform_docs()
-    python()
+    checkov()
     dapr_components()
 
 
