@@ -101,7 +101,7 @@ impl Part {
     }
 
     /// Ends the process and all its descendants at once, as a crash would (`SIGKILL`). Returns when it is
-    /// gone; unless auto-restart is off the supervisor starts it again.
+    /// gone; unless auto-restart is off the supervisor starts it again, however often.
     pub async fn kill(&self) -> Result<(), StackError> {
         self.ask(|reply| Command::Kill(self.member, reply)).await
     }

@@ -2,8 +2,10 @@
 //! "has opened a port".
 
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use reqwest::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -45,7 +47,11 @@ impl Probe {
 }
 
 async fn ask_http(url: &str) -> Result<(), String> {
-    let response = reqwest::get(url).await.map_err(|error| with_causes(&error))?;
+    // A proxy of the developer's is not asked for loopback, and a connection is not kept over a restart.
+    static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+        Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client without TLS is built")
+    });
+    let response = CLIENT.get(url).send().await.map_err(|error| with_causes(&error))?;
     if response.status().is_success() {
         return Ok(());
     }

@@ -27,8 +27,8 @@ use crate::supervision::{Unit, UnitSpecification};
 /// Longest wait for a whole stack; the single parts have their own limits below this.
 const ALL_HEALTHY_WITHIN: Duration = Duration::from_mins(3);
 
-/// A running stack. Dropping it ends its processes abruptly when the runtime ends; [`Stack::stop`] ends them
-/// in order.
+/// A running stack. [`Stack::stop`] ends it in order. Without that, each process is asked to end when the
+/// last handle to it is dropped, and killed when the runtime ends.
 #[derive(Debug)]
 pub struct Stack {
     options: StackOptions,

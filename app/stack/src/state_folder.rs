@@ -115,6 +115,8 @@ impl StateFolder {
                 && elsewhere.starts_with(SHARED_DATA)
             {
                 remove(&elsewhere)?;
+                // The last part to go takes the place of this stack with it.
+                let _ = elsewhere.parent().map(fs::remove_dir);
             }
             remove(&path)?;
         }

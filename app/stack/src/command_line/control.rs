@@ -2,12 +2,17 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
 
 use crate::part::PartStatus;
+
+/// A caller that does not say what it wants by then holds up the others.
+const ASKED_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the supervisor can be asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,26 +39,28 @@ pub(super) fn socket(state: &Path) -> PathBuf {
     state.join("control")
 }
 
-/// Asks the supervisor. `None` when none is running.
+/// Asks the supervisor. `None` when none is running, or it ends before it has answered.
 pub(super) async fn ask(state: &Path, question: &Question) -> anyhow::Result<Option<Answer>> {
-    let stream = match UnixStream::connect(socket(state)).await {
-        Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            return Ok(None);
-        }
+    let line = match exchange(state, &serde_json::to_string(question)?).await {
+        Ok(line) => line,
+        Err(error) if is_gone(&error) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let (reader, mut writer) = stream.into_split();
-    let mut text = serde_json::to_string(question)?;
-    text.push('\n');
-    writer.write_all(text.as_bytes()).await?;
+    if line.is_empty() { Ok(None) } else { Ok(Some(serde_json::from_str(&line)?)) }
+}
+
+async fn exchange(state: &Path, question: &str) -> io::Result<String> {
+    let mut stream = UnixStream::connect(socket(state)).await?;
+    stream.write_all(format!("{question}\n").as_bytes()).await?;
     let mut line = String::new();
-    BufReader::new(reader).read_line(&mut line).await?;
-    if line.is_empty() {
-        // It ended while we asked.
-        return Ok(None);
-    }
-    Ok(Some(serde_json::from_str(&line)?))
+    BufReader::new(stream).read_line(&mut line).await?;
+    Ok(line)
+}
+
+/// Whether nobody is at the other end: no socket, one left by a dead supervisor, or one that is just dying.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound};
+    matches!(error.kind(), NotFound | ConnectionRefused | ConnectionReset | BrokenPipe)
 }
 
 /// The status of the running parts. `None` when no supervisor is running.
@@ -76,7 +83,7 @@ impl Caller {
     pub(super) async fn accept(listener: &UnixListener) -> io::Result<Self> {
         let (mut stream, _) = listener.accept().await?;
         let mut line = String::new();
-        BufReader::new(&mut stream).read_line(&mut line).await?;
+        timeout(ASKED_WITHIN, BufReader::new(&mut stream).read_line(&mut line)).await??;
         Ok(Self { question: serde_json::from_str(&line)?, stream })
     }
 

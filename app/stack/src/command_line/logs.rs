@@ -58,6 +58,9 @@ impl Logs {
         }
         if followed.is_empty() {
             let known: Vec<String> = files(&logs).iter().map(|path| name_of(path)).collect();
+            if known.is_empty() {
+                bail!("nothing has run yet; start it with `make dev-up`");
+            }
             bail!("no such log; there are: {}", known.join(", "));
         }
         if self.no_follow {

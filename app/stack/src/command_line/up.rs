@@ -21,6 +21,7 @@ use crate::ports::is_free;
 use crate::process::Launch;
 use crate::progress::Progress;
 use crate::stack::Topology;
+use crate::state_folder::StateFolder;
 
 /// The whole stack is up by then or never.
 const UP_WITHIN: Duration = Duration::from_mins(3);
@@ -83,6 +84,8 @@ impl Up {
             let progress = if is_up { Progress::silent() } else { progress.clone() };
             return already_running(&state, topology, self.infrastructure_only, &progress).await;
         }
+        // What a killed supervisor has left may still hold the port.
+        drop(StateFolder::open(&state, progress).await?);
         let project = project();
         let mut request = Request {
             topology,
@@ -111,7 +114,7 @@ impl Up {
         request.write(&state)?;
         progress.say("starting");
         let mut supervisor = start_supervisor(folders)?;
-        if let Err(error) = wait_until_up(&state, Some(&mut supervisor), progress).await {
+        if let Err(error) = wait_until_up(&state, Some(&mut supervisor), &[], progress).await {
             // Nothing half-started stays behind.
             let _ = control::ask(&state, &Question::Stop).await;
             return Err(error);
@@ -137,7 +140,7 @@ async fn already_running(
     if request.application.is_some() == infrastructure_only {
         bail!("the stack is already running with other parts; run `make dev-down` first");
     }
-    wait_until_up(state, None, progress).await?;
+    wait_until_up(state, None, &[], progress).await?;
     println!("Tidemark is already running; nothing was changed. `make dev-restart` runs a new build.");
     print_welcome(&request);
     Ok(ExitCode::SUCCESS)
@@ -166,17 +169,19 @@ fn log_of_supervisor(state: &Path) -> PathBuf {
     state.join("logs").join("supervisor.log")
 }
 
-/// Follows the parts until all are healthy, saying what happens.
+/// Follows the parts until all are healthy, saying what changes from what is `known`.
 ///
 /// # Errors
 /// When a part has failed for good, the supervisor has ended, or time is over.
 pub(super) async fn wait_until_up(
     state: &Path,
     mut supervisor: Option<&mut Child>,
+    known: &[PartStatus],
     progress: &Progress,
 ) -> anyhow::Result<()> {
     let started = Instant::now();
-    let mut known: BTreeMap<String, (Phase, u32)> = BTreeMap::new();
+    let mut known: BTreeMap<String, (Phase, u32)> =
+        known.iter().map(|part| (part.name.clone(), (part.phase, part.restarts))).collect();
     loop {
         let parts = control::ask_status(state).await?;
         for part in parts.iter().flatten() {
@@ -295,7 +300,7 @@ pub(super) async fn restart(state: &Path, part: Option<String>, progress: &Progr
     match control::ask(state, &Question::Restart { part }).await? {
         None => bail!("nothing is running; start it with `make dev-up`"),
         Some(Answer::Refused { reason }) => bail!(reason),
-        Some(Answer::Parts { .. }) => wait_until_up(state, None, progress).await,
+        Some(Answer::Parts { parts }) => wait_until_up(state, None, &parts, progress).await,
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn unit(
          port {port}\n\
          protected-mode yes\n\
          requirepass {password}\n\
-         dir {data}\n\
+         dir \"{data}\"\n\
          daemonize no\n\
          appendonly yes\n\
          appendfsync everysec\n\

@@ -244,6 +244,8 @@ impl Unit {
                 if let Some(identity) = self.identity(member) {
                     identity.kill_tree().await;
                     let how = self.wait_end(member).await;
+                    // Somebody's wish is no failure: it does not count towards the limit.
+                    self.recent_ends.forget();
                     self.after_a_death(member, &how).await;
                 }
                 reply
