@@ -70,6 +70,9 @@ pub struct Foundation {
     pub stopping: CancellationToken,
 }
 
+/// Publishes in flight at a time. Fewer make larger bulks: on two cores more only divide the same work.
+const RELAY_LANES: usize = 4;
+
 /// What a role offers.
 #[derive(Default)]
 pub struct Offer {
@@ -105,6 +108,7 @@ impl Foundation {
         let configuration = pages::Configuration {
             entries_per_collection: limits.entries_per_collection,
             lease: limits.instance_lease,
+            relay_lanes: RELAY_LANES,
             ..pages::Configuration::new(owner, self.configuration.instance.clone())
         };
         Pages::start(ports, configuration)
