@@ -61,5 +61,13 @@ lint: ## Formatting and lints, as CI wants them
 	cargo clippy --workspace --all-targets -- --deny warnings
 
 .PHONY: test
-test: ## All tests of the workspace
+test: lint ## Everything: lints, unit, property, contract and acceptance tests on the real parts
 	cargo test --workspace
+
+.PHONY: bench
+bench: ## Compare the release build with its own raw sidecar (wrk; writes to standard output)
+	command -v wrk > /dev/null || apt-get install --yes --quiet wrk
+	cargo build --release --package tidemark
+	cargo run --quiet --release --package tidemark-bench -- --binary $(CARGO_TARGET_DIR)/release/tidemark
+
+include terraform/terraform.mk
