@@ -1,0 +1,43 @@
+//! Every fact about Dapr's sidecar that Tidemark's design leans on, tested against the real sidecar, Redis,
+//! Kafka and `PostgreSQL`. A new version of one of them that behaves differently fails here first.
+//!
+//! The project's own `components/` and `dapr/` are used wherever a fact depends on their settings.
+
+mod sidecar_contract {
+    pub mod access;
+    pub mod application;
+    pub mod contract;
+    pub mod database;
+    pub mod delivery;
+    pub mod invocation;
+    pub mod outage;
+    pub mod redelivery;
+    pub mod sidecar;
+    pub mod state;
+    pub mod store;
+}
+
+use std::process::ExitCode;
+
+use sidecar_contract::contract::Contract;
+use sidecar_contract::{access, database, delivery, invocation, outage, redelivery, state};
+use tidemark_acceptance::suite;
+use tidemark_stack::StackOptions;
+
+fn main() -> ExitCode {
+    // The slowest first: they wait for Kafka to notice that a consumer is gone.
+    let trials = [
+        redelivery::trials(),
+        outage::trials(),
+        delivery::trials(),
+        state::trials(),
+        database::trials(),
+        invocation::trials(),
+        access::trials(),
+    ];
+    suite::run(
+        StackOptions::for_test("sidecar-contract"),
+        Contract::new,
+        trials.into_iter().flatten().collect(),
+    )
+}

@@ -1,0 +1,152 @@
+//! Redis gone, frozen and killed: what the sidecar says, and what is kept.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use tidemark_acceptance::suite::Trial;
+use tidemark_acceptance::{Failure, Outcome, eventually, trials};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tonic::{Code, Status};
+
+use super::contract::Contract;
+use super::store::{Item, Store, first_write, item};
+
+const SOON: Duration = Duration::from_secs(20);
+
+pub fn trials() -> Vec<Trial<Contract>> {
+    trials![
+        while_redis_is_down_calls_fail_fast_and_saves_with_an_etag_look_like_conflicts,
+        a_save_to_a_frozen_redis_fails_for_its_caller_and_happens_all_the_same,
+        what_was_saved_survives_a_kill_of_redis,
+    ]
+}
+
+fn code<T>(result: &Result<T, Status>) -> Option<Code> {
+    result.as_ref().err().map(Status::code)
+}
+
+/// Waits until the sidecar has found Redis again by itself.
+async fn reachable(store: &Store) -> Outcome {
+    eventually("the store answers again", SOON, async || store.get("anything").await).await?;
+    Ok(())
+}
+
+/// An outage is not told apart from a conflict by the code: the application reads before it says "conflict".
+async fn while_redis_is_down_calls_fail_fast_and_saves_with_an_etag_look_like_conflicts(
+    contract: Arc<Contract>,
+) -> Outcome {
+    let (store, _alone) = contract.store_to_disturb().await?;
+    let (sidecar, redis) = (contract.tidemark().await?.part(), contract.stack.part("redis")?);
+    store.save("kept through an outage", "one", "-1").await?;
+    let before = sidecar.pid();
+
+    redis.stop().await?;
+    let started = Instant::now();
+    let get = store.get("kept through an outage").await;
+    let get_many = store.get_many(&["kept through an outage".to_owned()]).await;
+    let save = store.save("kept through an outage", "two", "1").await;
+    let insert = store.save("new", "one", "-1").await;
+    let save_without_etag = store.save_item(item("new", "one", None)).await;
+    let delete = store.delete("kept through an outage", Some("1")).await;
+    let elapsed = started.elapsed();
+    redis.start().await?;
+    redis.wait_healthy(SOON).await?;
+    reachable(&store).await?;
+
+    assert_eq!(code(&get), Some(Code::Internal), "{get:?}");
+    assert_eq!(code(&save), Some(Code::Aborted), "{save:?}");
+    assert_eq!(code(&insert), Some(Code::Aborted), "{insert:?}");
+    assert_eq!(code(&save_without_etag), Some(Code::Internal), "{save_without_etag:?}");
+    assert_eq!(code(&delete), Some(Code::Aborted), "{delete:?}");
+    let errors: Vec<String> = get_many?.into_iter().map(|answer| answer.error).collect();
+    assert!(errors.len() == 1 && errors.iter().all(|error| !error.is_empty()), "{errors:?}");
+    assert!(elapsed < Duration::from_secs(2), "six calls took {elapsed:?}");
+
+    store.save("kept through an outage", "two", "1").await?;
+    assert_eq!(store.get("kept through an outage").await?, Item::new("two", "2"));
+    assert_eq!(sidecar.pid(), before, "the sidecar went on");
+    Ok(())
+}
+
+/// Why no failed save may be taken for one that did not happen, whatever its code.
+async fn a_save_to_a_frozen_redis_fails_for_its_caller_and_happens_all_the_same(
+    contract: Arc<Contract>,
+) -> Outcome {
+    let (store, _alone) = contract.store_to_disturb().await?;
+    let redis = contract.stack.part("redis")?;
+    store.save("given up by the caller", "one", "-1").await?;
+    store.save("given up by the sidecar", "one", "-1").await?;
+    // With connections at hand, the saves below are on their way to Redis and do not wait for a new one.
+    try_join_all((0..32).map(|_| store.get("given up by the caller"))).await?;
+
+    redis.pause().await?;
+    let started = Instant::now();
+    let impatient = store.with_deadline(Duration::from_secs(1));
+    let (by_caller, by_sidecar, read) = tokio::join!(
+        async { (impatient.save("given up by the caller", "two", "1").await, started.elapsed()) },
+        store.save("given up by the sidecar", "two", "1"),
+        impatient.get("given up by the caller"),
+    );
+    let elapsed = started.elapsed();
+    redis.resume().await?;
+    redis.wait_healthy(SOON).await?;
+
+    // The caller's own client gives up first and says so with `Cancelled`, unless the sidecar, which gives
+    // up at the same moment, has answered before.
+    let given_up = [Code::Cancelled, Code::DeadlineExceeded, Code::Aborted];
+    assert!(code(&by_caller.0).is_some_and(|code| given_up.contains(&code)), "{by_caller:?}");
+    assert!(by_caller.1 < Duration::from_secs(2), "{by_caller:?}");
+    let given_up = [Code::Cancelled, Code::DeadlineExceeded, Code::Internal];
+    assert!(code(&read).is_some_and(|code| given_up.contains(&code)), "{read:?}");
+    // The component's `readTimeout` ends before the sidecar's policy, and looks like a conflict.
+    assert_eq!(code(&by_sidecar), Some(Code::Aborted), "{by_sidecar:?}");
+    assert!(elapsed < Duration::from_secs(4), "{elapsed:?}");
+    for key in ["given up by the caller", "given up by the sidecar"] {
+        eventually(&format!("the save {key} happens"), SOON, async || match store.get(key).await {
+            Ok(item) if item == Item::new("two", "2") => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+async fn what_was_saved_survives_a_kill_of_redis(contract: Arc<Contract>) -> Outcome {
+    let (store, _alone) = contract.store_to_disturb().await?;
+    let redis = contract.stack.part("redis")?;
+    let keys: Vec<String> = (0..200).map(|number| format!("durable {number}")).collect();
+    for key in &keys {
+        store.save_item(first_write(item(key, key.as_bytes(), Some("-1")))).await?;
+    }
+    eventually("Redis has handed its log to the operating system", SOON, async || {
+        let state = persistence(&contract).await.map_err(|failure| failure.to_string())?;
+        let is_written = |field: &str| state.lines().any(|line| line == field);
+        if is_written("aof_buffer_length:0") && is_written("aof_pending_bio_fsync:0") {
+            Ok(())
+        } else {
+            Err(state)
+        }
+    })
+    .await?;
+
+    redis.kill().await?;
+    redis.wait_healthy(SOON).await?;
+    reachable(&store).await?;
+    for key in &keys {
+        assert_eq!(store.get(key).await?, Item::new(key.as_bytes(), "1"));
+    }
+    Ok(())
+}
+
+/// What Redis itself says of its log.
+async fn persistence(contract: &Contract) -> Outcome<String> {
+    let address = contract.stack.redis_address().ok_or_else(|| Failure::new("there is no Redis"))?;
+    let mut connection = TcpStream::connect(address).await?;
+    let request = format!("AUTH {}\r\nINFO persistence\r\nQUIT\r\n", contract.stack.secrets().redis_password);
+    connection.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
