@@ -8,6 +8,7 @@ pub mod path;
 pub mod problem;
 pub mod refusal;
 pub mod request;
+mod unread;
 
 pub use body::{Check, JsonBody};
 pub use page::{ListQuery, Query};

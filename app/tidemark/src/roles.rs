@@ -73,6 +73,10 @@ pub struct Foundation {
 /// Publishes in flight at a time. Fewer make larger bulks: on two cores more only divide the same work.
 const RELAY_LANES: usize = 4;
 
+/// Times a batch is tried against other replicas. Two that contend for one page all the time win about every
+/// second try; eight lost in a row were seen in tests.
+const ATTEMPTS: u32 = 24;
+
 /// What a role offers.
 #[derive(Default)]
 pub struct Offer {
@@ -109,6 +113,7 @@ impl Foundation {
             entries_per_collection: limits.entries_per_collection,
             lease: limits.instance_lease,
             relay_lanes: RELAY_LANES,
+            attempts: ATTEMPTS,
             ..pages::Configuration::new(owner, self.configuration.instance.clone())
         };
         Pages::start(ports, configuration)

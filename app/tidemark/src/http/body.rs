@@ -4,18 +4,15 @@ use axum::{
     extract::{FromRequest, Request},
     response::{IntoResponse, Response},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{StatusCode, header};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::problem::{FieldError, Problem};
 
 /// The largest body that is read [bytes].
 pub const LARGEST_BODY: usize = 1 << 20;
-
-/// How much more is read of a body that is refused [bytes].
-const MOST_REFUSED: usize = 16 << 20;
 
 /// A parsed body, and the bytes that it was parsed from (they tell a retry from another request).
 pub struct JsonBody<T> {
@@ -36,7 +33,15 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<JsonBody<T>, Prob
         let detail = "send the body as Content-Type: application/json";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail));
     }
-    let bytes = collect(request.into_body()).await?;
+    let body = Limited::new(request.into_body(), LARGEST_BODY);
+    let bytes = match body.collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(fault) if fault.is::<LengthLimitError>() => {
+            let detail = format!("the body is larger than {LARGEST_BODY} bytes");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail));
+        }
+        Err(_) => return Err(malformed("the body ended early".to_owned())),
+    };
     // A list with the members' values in their order would be read as an object, too.
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err(malformed("the body is not a JSON object".to_owned()));
@@ -53,30 +58,6 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<JsonBody<T>, Prob
     })?;
     reader.end().map_err(|fault| malformed(format!("there is more after the JSON: {fault}")))?;
     Ok(JsonBody { value, bytes })
-}
-
-/// Reads the whole body, and of one that is too large also what is refused: a client that is still sending would
-/// see its connection break instead of the answer.
-async fn collect(mut body: axum::body::Body) -> Result<Bytes, Problem> {
-    let (mut bytes, mut refused) = (BytesMut::new(), 0);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| malformed("the body ended early".to_owned()))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if refused == 0 && bytes.len() + data.len() <= LARGEST_BODY {
-            bytes.extend_from_slice(&data);
-            continue;
-        }
-        refused += data.len();
-        if refused > MOST_REFUSED {
-            break;
-        }
-    }
-    if refused == 0 {
-        Ok(bytes.freeze())
-    } else {
-        let detail = format!("the body is larger than {LARGEST_BODY} bytes");
-        Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail))
-    }
 }
 
 fn malformed(detail: String) -> Problem {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, debug, error, info_span};
 use uuid::Uuid;
 
-use super::problem::Problem;
+use super::{problem::Problem, unread};
 use crate::telemetry::WithCauses;
 use crate::telemetry::trace_context::TraceContext;
 
@@ -71,8 +71,10 @@ pub async fn around(request: Request, next: Next) -> Response {
     );
     trace.adopt(&span);
     gauge!("http_requests_in_flight").increment(1);
+    let (request, unread) = unread::watch(request);
     let served = trace.scope(CURRENT.scope(id.clone(), next.run(request))).instrument(span.clone());
     let mut response = served.await;
+    unread.discard().await;
     gauge!("http_requests_in_flight").decrement(1);
 
     let (status, elapsed) = (response.status(), started.elapsed());

@@ -1,9 +1,6 @@
 //! `GET /api/groups`: the groups of the workspace, newest first, by pages.
 
-use axum::{
-    Json,
-    extract::{Query, State},
-};
+use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use tidemark_domain::{Group, Workspace};
 
@@ -13,7 +10,7 @@ use super::{
     bodies::{GroupBody, TaskBody},
 };
 use crate::{
-    http::{ListQuery, Problem, page, refusal, request},
+    http::{ListQuery, Problem, Query, page, refusal, request},
     identity::Caller,
 };
 

@@ -1,10 +1,7 @@
 //! `GET /api/tasks` (also `/tasks`) and `GET /api/groups/{id}/tasks`: tasks in the order of their creation
 //! within each group, by pages, filtered by status and group.
 
-use axum::{
-    Json,
-    extract::{Query, State},
-};
+use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use tidemark_domain::{GroupId, Task, TaskStatus, Workspace};
 
@@ -14,7 +11,7 @@ use super::{
     bodies::TaskBody,
 };
 use crate::{
-    http::{ListQuery, PathId, Problem, page, refusal, request},
+    http::{ListQuery, PathId, Problem, Query, page, refusal, request},
     identity::Caller,
 };
 
