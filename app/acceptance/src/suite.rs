@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 
 /// Trials mostly wait for the parts, so more of them than there are cores go on at the same time.
 const TRIALS_AT_ONCE: usize = 16;
@@ -62,7 +62,7 @@ pub fn run<World: Send + Sync + 'static>(
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(TRIALS_AT_ONCE);
     let logs = options.state.join("logs");
-    let shared = Arc::new(Shared { options, world, running: OnceCell::new() });
+    let shared = Arc::new(Shared { options, world, stack: OnceCell::new(), started: OnceCell::new() });
     let runtime = Runtime::new().expect("the machine gives a few threads");
     runtime.spawn(stop_on_signal(Arc::clone(&shared)));
 
@@ -84,31 +84,34 @@ pub fn run<World: Send + Sync + 'static>(
 struct Shared<World> {
     options: StackOptions,
     world: fn(Arc<Stack>) -> World,
+    /// Kept as soon as there is a process that would have to be stopped.
+    stack: OnceCell<Arc<Stack>>,
     /// What could not start is not tried again for every trial.
-    running: OnceCell<Result<Running<World>, String>>,
-}
-
-struct Running<World> {
-    stack: Arc<Stack>,
-    world: Arc<World>,
+    started: OnceCell<Result<Arc<World>, String>>,
 }
 
 impl<World: Send + Sync + 'static> Shared<World> {
     async fn attempt(&self, body: Body<World>) -> Result<(), Failed> {
-        let started = self.running.get_or_init(|| async {
-            let stack = Stack::start(self.options.clone(), Progress::to_standard_error()).await;
-            let stack = Arc::new(stack.map_err(|error| Failure::from(error).to_string())?);
-            Ok(Running { world: Arc::new((self.world)(Arc::clone(&stack))), stack })
-        });
-        let Running { world, .. } = started.await.as_ref()?;
+        let start = || async { self.start().await.map_err(|failure| failure.to_string()) };
+        let world = self.started.get_or_init(start).await.as_ref()?;
         match timeout(LONGEST_TRIAL, body(Arc::clone(world))).await {
             Ok(outcome) => Ok(outcome?),
             Err(_) => Err(format!("the trial was given up after {LONGEST_TRIAL:?}").into()),
         }
     }
 
+    async fn start(&self) -> Outcome<Arc<World>> {
+        let launch = || async {
+            let stack = Stack::launch(self.options.clone(), &Progress::to_standard_error()).await?;
+            Outcome::Ok(Arc::new(stack))
+        };
+        let stack = self.stack.get_or_try_init(launch).await?;
+        stack.wait_healthy().await?;
+        Ok(Arc::new((self.world)(Arc::clone(stack))))
+    }
+
     async fn stop(&self) {
-        if let Some(Ok(Running { stack, .. })) = self.running.get() {
+        if let Some(stack) = self.stack.get() {
             stack.stop().await;
         }
     }

@@ -2,6 +2,8 @@
 //! Kafka and `PostgreSQL`. A new version of one of them that behaves differently fails here first.
 //!
 //! The project's own `components/` and `dapr/` are used wherever a fact depends on their settings.
+//!
+//! `cargo test -p tidemark-acceptance --test sidecar_contract` runs it; a word after `--` picks trials by name.
 
 mod sidecar_contract {
     pub mod access;

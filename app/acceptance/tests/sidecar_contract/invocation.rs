@@ -44,7 +44,7 @@ async fn invoke(
 /// Invokes until it works: a sidecar that has just started is not known to the others at once.
 async fn invoke_known(sidecar: &Sidecar, app_id: &str) -> Outcome<ListSigningKeysResponse> {
     eventually("the call is answered", DEADLINE, async || {
-        invoke(sidecar, app_id, DEADLINE).await?.map_err(Failure::from)
+        Ok::<_, Failure>(invoke(sidecar, app_id, DEADLINE).await??)
     })
     .await
 }
