@@ -100,6 +100,10 @@ async fn a_new_page_at_the_end_is_not_read_at_all() {
     fill(&replica, 0, 9).await;
     assert_eq!(sizes(&world), [8, 1]);
     assert_eq!(world.memory.calls(Call::Get, "tasks/group/1"), 0);
+    // And nobody goes by the sealed page any more.
+    let reads = world.memory.calls(Call::Get, "tasks/group/0");
+    replica.add(&tasks(), "late").await.unwrap();
+    assert_eq!(world.memory.calls(Call::Get, "tasks/group/0"), reads);
 }
 
 async fn assert_repeats(replica: &Replica, page: u32, name: &str) {
@@ -248,9 +252,15 @@ async fn limits_are_enforced_and_told_with_their_numbers() {
 
     let world = World::new(1);
     let replica = world.replica_with(limited(|to| to.pages_per_collection = 2), None);
-    fill(&replica, 0, 16).await;
-    for _ in 0..2 {
-        let refused = replica.add(&tasks(), "more").await;
+    // The last ones wait for the second page while it fills up.
+    let mut adds = JoinSet::new();
+    for number in 0..20 {
+        let replica = replica.clone();
+        adds.spawn(async move { replica.add(&tasks(), &format!("task-{number}")).await });
+    }
+    let answers = adds.join_all().await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 16);
+    for refused in answers.into_iter().filter(Result::is_err).chain([replica.add(&tasks(), "more").await]) {
         let limit = exceeded(Limit::PagesPerCollection, 2, 3);
         assert!(matches!(&refused, Err(EditError::LimitExceeded(told)) if *told == limit), "{refused:?}");
     }
@@ -283,6 +293,10 @@ async fn nothing_can_be_added_to_a_closed_collection_by_anyone() {
         let refused = replica.pages.edit(&tasks().page(0), add("late")).await;
         assert!(matches!(refused, Err(EditError::Closed)), "{refused:?}");
     }
+    // Not even by an edit that adds nothing.
+    let nothing = |_: &mut super::super::PageEdit<'_>| Ok::<(), Refusal>(());
+    let refused = one.pages.append(&tasks(), None, nothing).await;
+    assert!(matches!(refused, Err(EditError::Closed)), "{refused:?}");
     // All 21 were removed, told, and repeating it removes nothing more.
     one.pages.close_collection(&tasks(), empty).await.unwrap();
     world.deliveries(42).await;

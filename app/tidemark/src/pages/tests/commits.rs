@@ -86,7 +86,7 @@ async fn a_store_that_does_not_count_is_read_before_every_save() {
     for word in ["a", "b", "c"] {
         replica.extend(&page(), "task", word).await.unwrap();
     }
-    assert_eq!(world.memory.calls(Call::Get, PAGE), reads + 3);
+    assert_eq!((world.memory.calls(Call::Get, PAGE), saves(&world)), (reads + 3, 4));
     assert_eq!(value(&world, "task"), "task,a,b,c");
 }
 

@@ -101,6 +101,24 @@ async fn what_another_process_has_committed_goes_out_before_what_follows_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_published_here_is_not_published_again_when_the_page_comes_back_with_it() {
+    let world = World::new(1);
+    let (one, two) = (world.replica("one"), world.replica("two"));
+    one.add(&tasks(), "task").await.unwrap();
+    eventually("it is published", || one.pages.health().unpublished == 0).await;
+    // Drops the event from the page in memory, and saves nothing.
+    let look = |page: &mut PageEdit<'_>| Ok::<_, Refusal>(page.entries().len());
+    one.pages.edit(&page(), look).await.unwrap();
+    assert_eq!(world.memory.outbox(&page()), 1);
+    two.extend(&page(), "task", "a").await.unwrap();
+    one.extend(&page(), "task", "b").await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    // Once by each process.
+    let payloads: Vec<String> = world.broker.deliveries().into_iter().map(|one| one.payload).collect();
+    assert_eq!(payloads.iter().filter(|payload| *payload == "task 1 added").count(), 2, "{payloads:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_events_share_a_publish_but_no_more_than_fit() {
     // Ten bytes each.
     for (events, bytes, expected) in [(10, 60, [1, 6, 4]), (5, 1000, [1, 5, 5]), (100, 5, [1, 1, 1])] {
