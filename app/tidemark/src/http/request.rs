@@ -74,7 +74,6 @@ pub async fn around(request: Request, next: Next) -> Response {
     let (request, unread) = unread::watch(request);
     let served = trace.scope(CURRENT.scope(id.clone(), next.run(request))).instrument(span.clone());
     let mut response = served.await;
-    unread.discard().await;
     gauge!("http_requests_in_flight").decrement(1);
 
     let (status, elapsed) = (response.status(), started.elapsed());
@@ -89,6 +88,7 @@ pub async fn around(request: Request, next: Next) -> Response {
         .record(elapsed);
     span.in_scope(|| debug!(status = status.as_u16(), ?elapsed, "request served"));
     response.headers_mut().insert(RequestId::HEADER, id.0);
+    unread.discard().await;
     response
 }
 
