@@ -1,0 +1,68 @@
+//! What Tidemark promises its clients, tested from outside on real parts: once with all roles in one process,
+//! and again, unchanged, with each role in its own behind NGINX.
+//!
+//! Beside cargo's own arguments, variables choose: `TOPOLOGY=split`, `APPLICATION_PROFILE=release`, `SEED` for
+//! the random requests, and `KILLS` and `CLIENTS` for the long run under load:
+//!
+//! ```text
+//! KILLS=10 CLIENTS=200 APPLICATION_PROFILE=release \
+//!     cargo test -p tidemark-acceptance --test acceptance -- killed_at_any_moment
+//! ```
+
+mod acceptance {
+    pub mod access;
+    pub mod accounts;
+    pub mod api;
+    pub mod bad_input;
+    pub mod deletion;
+    pub mod groups;
+    pub mod health;
+    pub mod history;
+    pub mod idempotency;
+    pub mod junk;
+    pub mod kills;
+    pub mod links;
+    pub mod lists;
+    pub mod observer;
+    pub mod order;
+    pub mod outages;
+    pub mod poison;
+    pub mod positions;
+    pub mod restarts;
+    pub mod run;
+    pub mod tasks;
+    pub mod tokens;
+    pub mod versions;
+    pub mod world;
+}
+
+use std::process::ExitCode;
+
+use acceptance::{
+    access, accounts, bad_input, deletion, groups, health, history, idempotency, junk, kills, links, lists,
+    order, outages, poison, positions, restarts, run, tasks, versions,
+};
+
+fn main() -> ExitCode {
+    let calm = [
+        // The slowest first.
+        idempotency::trials(),
+        positions::trials(),
+        lists::trials(),
+        order::trials(),
+        bad_input::trials(),
+        junk::trials(),
+        history::trials(),
+        poison::trials(),
+        deletion::trials(),
+        accounts::trials(),
+        access::trials(),
+        groups::trials(),
+        tasks::trials(),
+        versions::trials(),
+        health::trials(),
+        links::trials(),
+    ];
+    let alone = [history::quiet_trials(), outages::trials(), restarts::trials(), kills::trials()];
+    run::run(&calm.concat(), &alone.concat())
+}

@@ -1,0 +1,304 @@
+//! What is wrong with a request is told, in one form, and never breaks anything.
+
+use std::sync::Arc;
+
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use serde_json::{Value, json};
+use tidemark_acceptance::Outcome;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::api::{Answer, REQUEST_ID, send};
+use super::run::Trial;
+use super::world::{World, unique};
+use crate::trials;
+
+pub fn trials() -> Vec<Trial> {
+    trials![
+        what_is_no_json_is_refused,
+        json_of_another_shape_is_refused,
+        a_body_of_another_type_is_refused,
+        a_body_that_is_too_large_is_refused,
+        numbers_and_texts_beyond_all_bounds_are_refused,
+        a_path_that_nobody_serves_is_not_found,
+        a_path_that_is_no_text_is_not_found,
+        a_method_that_a_path_does_not_take_is_refused,
+        a_request_keeps_the_id_that_it_brings,
+        a_request_without_a_usable_id_gets_one,
+        a_request_that_is_no_http_is_refused,
+        head_answers_as_get_does_without_a_body,
+    ]
+}
+
+/// JSON in which every text that any path asks for is `value`.
+fn with_every_member(value: &str) -> Vec<u8> {
+    let names = ["name", "text", "status", "after", "username"];
+    let members: Vec<String> = names.iter().map(|name| format!("\"{name}\": {value}")).collect();
+    format!("{{{}}}", members.join(", ")).into_bytes()
+}
+
+/// Every path that takes a body, with a body that it would take.
+async fn with_bodies(world: &World) -> Outcome<Vec<(Method, String, Value)>> {
+    let group = world.member().new_group(&unique("group")).await?;
+    let task = world.member().new_task(&group, "task").await?;
+    let account = json!({ "username": world.member.username, "password": "right horse 1" });
+    Ok(vec![
+        (Method::POST, "/api/auth/register".to_owned(), account.clone()),
+        (Method::POST, "/auth/login".to_owned(), account),
+        (Method::POST, "/api/groups".to_owned(), json!({ "name": "x" })),
+        (Method::PUT, format!("/api/groups/{group}"), json!({ "name": "x" })),
+        (Method::POST, format!("/api/groups/{group}/tasks"), json!({ "name": "x" })),
+        (Method::POST, "/tasks".to_owned(), json!({ "name": "x" })),
+        (Method::PUT, format!("/api/tasks/{task}"), json!({ "name": "x" })),
+        (Method::PUT, format!("/api/tasks/{task}/status"), json!({ "status": "New" })),
+        (Method::PUT, format!("/api/tasks/{task}/position"), json!({})),
+        (Method::POST, format!("/api/tasks/{task}/comments"), json!({ "text": "x" })),
+    ])
+}
+
+async fn send_bytes(world: &World, method: &Method, path: &str, body: impl Into<Vec<u8>>) -> Outcome<Answer> {
+    let request = world.member().request(method.clone(), path).header(CONTENT_TYPE, "application/json");
+    send(request.body(body.into())).await
+}
+
+async fn what_is_no_json_is_refused(world: Arc<World>) -> Outcome {
+    for (method, path, right) in with_bodies(&world).await? {
+        let right = right.to_string();
+        let bodies: [Vec<u8>; 9] = [
+            Vec::new(),
+            b"{".to_vec(),
+            b"nonsense".to_vec(),
+            b"{\"name\": }".to_vec(),
+            with_every_member("\"\\ud800\""),
+            [b"{\"invalid\": \"\xff\xfe\", ".as_slice(), &with_every_member("\"\"")[1..]].concat(),
+            format!("{right} {right}").into_bytes(),
+            format!("\u{feff}{right}").into_bytes(),
+            with_every_member(&format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000))),
+        ];
+        for body in bodies {
+            let told = String::from_utf8_lossy(&body).chars().take(40).collect::<String>();
+            let answer = send_bytes(&world, &method, &path, body).await?;
+            assert_eq!(answer.status.as_u16(), 400, "{method} {path} {told}: {}", answer.text());
+            answer.any_problem();
+        }
+    }
+    Ok(())
+}
+
+async fn json_of_another_shape_is_refused(world: Arc<World>) -> Outcome {
+    for (method, path, right) in with_bodies(&world).await? {
+        let values: Vec<Value> =
+            right.as_object().into_iter().flatten().map(|(_, value)| value.clone()).collect();
+        let mut list = values.clone();
+        list.resize(6, Value::Null);
+        for body in [
+            json!(null),
+            json!(true),
+            json!(7),
+            json!("text"),
+            json!([]),
+            json!(values),
+            json!(list),
+            json!([right]),
+        ] {
+            let answer = send(world.member().request(method.clone(), &path).json(&body)).await?;
+            assert_eq!(answer.status.as_u16(), 400, "{method} {path} {body}: {}", answer.text());
+            answer.any_problem();
+        }
+        for name in right.as_object().into_iter().flat_map(|members| members.keys()) {
+            for value in [json!(7), json!(true), json!([]), json!({}), json!(["x"])] {
+                let mut body = right.clone();
+                body[name] = value;
+                let answer = send(world.member().request(method.clone(), &path).json(&body)).await?;
+                answer.invalid_fields(&[&format!("/{name}")]);
+            }
+            let twice = format!("{{\"{name}\": \"New\", \"{name}\": \"Backlog\"}}");
+            send_bytes(&world, &method, &path, twice).await?.problem(400, "malformed-body");
+        }
+    }
+    Ok(())
+}
+
+async fn a_body_of_another_type_is_refused(world: Arc<World>) -> Outcome {
+    for (method, path, right) in with_bodies(&world).await? {
+        for media_type in
+            ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "nonsense", ""]
+        {
+            let request = world.member().request(method.clone(), &path).header(CONTENT_TYPE, media_type);
+            send(request.body(right.to_string())).await?.problem(415, "unsupported-media-type");
+        }
+        let untyped = world.member().request(method.clone(), &path).body(right.to_string());
+        send(untyped).await?.problem(415, "unsupported-media-type");
+    }
+    let typed = world.member().request(Method::POST, "/api/groups");
+    let typed = typed.header(CONTENT_TYPE, "Application/JSON; charset=utf-8").body("{\"name\": \"typed\"}");
+    send(typed).await?.expect(201);
+    Ok(())
+}
+
+async fn a_body_that_is_too_large_is_refused(world: Arc<World>) -> Outcome {
+    // Just above the limit, at the edge's own, and above that.
+    for size in [(1 << 20) + 1, 2 << 20, (2 << 20) + 1, 8 << 20] {
+        for (method, path, _) in with_bodies(&world).await? {
+            let body = format!("{{\"name\": \"{}\"}}", "x".repeat(size));
+            send_bytes(&world, &method, &path, body).await?.problem(413, "body-too-large");
+        }
+    }
+    let fits = format!("{{\"name\": \"fits\", \"ignored\": \"{}\"}}", "x".repeat((1 << 20) - 64));
+    send_bytes(&world, &Method::POST, "/api/groups", fits).await?.expect(201);
+    Ok(())
+}
+
+async fn numbers_and_texts_beyond_all_bounds_are_refused(world: Arc<World>) -> Outcome {
+    let huge = format!("1{}", "0".repeat(5000));
+    for number in ["1e999999", "-1e-999999", "18446744073709551616", huge.as_str()] {
+        for (method, path, _) in with_bodies(&world).await? {
+            let answer = send_bytes(&world, &method, &path, with_every_member(number)).await?;
+            assert_eq!(answer.status.as_u16(), 400, "{method} {path} {number}: {}", answer.text());
+            answer.any_problem();
+        }
+    }
+    for character in ["\u{0}", "\u{7}", "\u{1b}[31m", "\u{7f}", "\u{85}"] {
+        for (method, path, right) in with_bodies(&world).await? {
+            for name in right.as_object().into_iter().flat_map(|members| members.keys()) {
+                // A password is never shown; whatever characters it has are its owner's.
+                if name == "password" || path == "/auth/login" {
+                    continue;
+                }
+                let mut body = right.clone();
+                body[name] = json!(format!("a{character}b"));
+                let answer = send(world.member().request(method.clone(), &path).json(&body)).await?;
+                answer.invalid_fields(&[&format!("/{name}")]);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn a_path_that_nobody_serves_is_not_found(world: Arc<World>) -> Outcome {
+    for path in [
+        "/nothing",
+        "/api",
+        "/api/",
+        "/api/nothing",
+        "/api/groups/",
+        "/api/groups/x/y",
+        "/api/tasks/x/y/z",
+        "/auth",
+        "/api/auth/nothing",
+        "/api/users",
+        "/api/logs",
+        "/api/logs/group",
+        "/tasks/",
+        "/.well-known/nothing",
+        "//api/groups",
+    ] {
+        for api in [world.anonymous(), world.member()] {
+            let answer = api.get(path).await?;
+            assert_eq!(answer.status.as_u16(), 404, "{path}: {}", answer.text());
+            answer.any_problem();
+        }
+    }
+    Ok(())
+}
+
+async fn a_path_that_is_no_text_is_not_found(world: Arc<World>) -> Outcome {
+    for id in ["%ff", "%c3%28", "a%0ab", "%e2%82", "%f0%9f%a6%80", &"x".repeat(2000)] {
+        for path in ["/api/groups/", "/api/tasks/", "/tasks/", "/api/logs/group/", "/api/logs/task/"] {
+            let answer = world.member().get(&format!("{path}{id}")).await?;
+            assert_eq!(answer.status.as_u16(), 404, "{path}{id}: {}", answer.text());
+            answer.any_problem();
+        }
+    }
+    // What the edge does not let through is told in the same form.
+    for path in ["/api/groups/%00", "/tasks/..%2f..%2fmetrics", "/%2e%2e%2f"] {
+        let answer = world.member().get(path).await?;
+        assert!(matches!(answer.status.as_u16(), 400 | 404), "{path}: {}", answer.text());
+        answer.any_problem();
+    }
+    Ok(())
+}
+
+async fn a_method_that_a_path_does_not_take_is_refused(world: Arc<World>) -> Outcome {
+    for (method, path) in [
+        (Method::GET, "/api/auth/login"),
+        (Method::DELETE, "/api/auth/users"),
+        (Method::PATCH, "/api/groups"),
+        (Method::DELETE, "/api/groups"),
+        (Method::POST, "/api/groups/x"),
+        (Method::PUT, "/tasks"),
+        (Method::PATCH, "/api/tasks/x"),
+        (Method::GET, "/api/tasks/x/status"),
+        (Method::DELETE, "/api/tasks/x/comments"),
+        (Method::POST, "/api/logs/groups"),
+        (Method::POST, "/api/health"),
+        (Method::from_bytes(b"BREW")?, "/api/groups"),
+        (Method::TRACE, "/api/groups"),
+    ] {
+        let answer = send(world.member().request(method.clone(), path)).await?;
+        answer.problem(405, "method-not-allowed");
+        let allowed = answer.header("allow").unwrap_or_default();
+        assert!(!allowed.is_empty() && !allowed.contains(method.as_str()), "{method} {path}: {allowed}");
+    }
+    Ok(())
+}
+
+async fn a_request_keeps_the_id_that_it_brings(world: Arc<World>) -> Outcome {
+    let request_id = unique("request");
+    for (path, status) in
+        [("/api/groups", 200), ("/api/nothing", 404), ("/api/tasks/x", 404), ("/api/health", 200)]
+    {
+        let request = world.member().request(Method::GET, path).header(REQUEST_ID, &request_id);
+        let answer = send(request).await?.expect(status);
+        assert_eq!(answer.header(REQUEST_ID), Some(request_id.as_str()), "{path}");
+        if status == 404 {
+            assert_eq!(answer.any_problem()["requestId"], json!(request_id));
+        }
+    }
+    Ok(())
+}
+
+async fn a_request_without_a_usable_id_gets_one(world: Arc<World>) -> Outcome {
+    for unusable in ["", &"x".repeat(300), "\u{e4}"] {
+        let value = HeaderValue::from_bytes(unusable.as_bytes())?;
+        let answer =
+            send(world.member().request(Method::GET, "/api/groups/x").header(REQUEST_ID, value)).await?;
+        let given = answer.any_problem()["requestId"].clone();
+        assert!(given.as_str().is_some_and(|id| id.len() >= 16 && id != unusable), "{given}");
+    }
+    let (one, other) =
+        tokio::try_join!(world.anonymous().get("/api/health"), world.anonymous().get("/api/health"))?;
+    assert_ne!(one.header(REQUEST_ID), other.header(REQUEST_ID));
+    Ok(())
+}
+
+async fn a_request_that_is_no_http_is_refused(world: Arc<World>) -> Outcome {
+    let address = world.stack.base_url().replace("http://localhost", "127.0.0.1");
+    for request in [
+        &b"\x16\x03\x01\x02\x00nonsense\r\n\r\n"[..],
+        b"GET /api/groups\r\n\r\n",
+        b"GET /api/tasks/\xff\xfe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"POST /api/groups HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /api/groups HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n\r\n",
+    ] {
+        let mut connection = TcpStream::connect(&address).await?;
+        connection.write_all(request).await?;
+        connection.shutdown().await?;
+        let mut answer = Vec::new();
+        // A reset is a refusal too.
+        let _ = connection.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(!answer.contains(" 200 ") && !answer.starts_with("HTTP/1.1 5"), "{answer}");
+    }
+    world.anonymous().get("/api/health").await?.expect(200);
+    Ok(())
+}
+
+async fn head_answers_as_get_does_without_a_body(world: Arc<World>) -> Outcome {
+    let group = world.member().new_group(&unique("group")).await?;
+    let path = format!("/api/groups/{group}");
+    let head = send(world.member().request(Method::HEAD, &path)).await?.expect(200);
+    assert_eq!((head.body.len(), head.etag()), (0, "\"1\""));
+    Ok(())
+}

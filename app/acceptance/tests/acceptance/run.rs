@@ -1,0 +1,226 @@
+//! The whole suite, once for each topology, each time on a stack of its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use libtest_mimic::{Arguments, Failed};
+use serde::Deserialize;
+use tidemark_acceptance::{Failure, Outcome};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout};
+
+use super::world::World;
+
+/// Trials mostly wait for answers, so more of them than there are cores go on at the same time.
+const TRIALS_AT_ONCE: usize = 8;
+
+/// No trial may keep the suite waiting for ever; one that kills the application for hours is asked for.
+const LONGEST_TRIAL: Duration = Duration::from_mins(3);
+
+/// How many of the slowest trials are named at the end.
+const SLOWEST: usize = 5;
+
+/// How a run differs from what `cargo test` does by itself.
+#[derive(Debug, Clone, Parser)]
+pub struct Settings {
+    /// One topology only.
+    #[arg(long, env, value_enum)]
+    topology: Option<Topology>,
+    /// The cargo profile of the application.
+    #[arg(long, env = "APPLICATION_PROFILE", default_value = "dev")]
+    profile: String,
+    /// How often the application is killed under load.
+    #[arg(long, env, default_value_t = 3)]
+    pub kills: u32,
+    /// How many clients create tasks meanwhile.
+    #[arg(long, env, default_value_t = 40)]
+    pub clients: u32,
+    /// Repeats the random requests of an earlier run.
+    #[arg(long, env)]
+    pub seed: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Topology {
+    Single,
+    Split,
+}
+
+impl Topology {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Split => "split",
+        }
+    }
+}
+
+/// A trial stays on its own thread, so its future need not be `Send`.
+type Body = dyn Fn(Arc<World>) -> Pin<Box<dyn Future<Output = Outcome>>> + Send + Sync;
+
+/// One test, run in every topology.
+#[derive(Clone)]
+pub struct Trial {
+    name: String,
+    body: Arc<Body>,
+}
+
+impl Trial {
+    /// A trial by the path of its function, from which the binary's and its folder's names are left out. See
+    /// [`trials!`](crate::trials).
+    pub fn new<F>(path: &str, body: fn(Arc<World>) -> F) -> Self
+    where
+        F: Future<Output = Outcome> + 'static,
+    {
+        let name = path.splitn(3, "::").last().unwrap_or(path).to_owned();
+        Self { name, body: Arc::new(move |world| Box::pin(body(world))) }
+    }
+}
+
+/// The list of a module's trials, by the names of their functions.
+#[macro_export]
+macro_rules! trials {
+    ($($trial:ident),+ $(,)?) => {
+        vec![$($crate::acceptance::run::Trial::new(concat!(module_path!(), "::", stringify!($trial)), $trial)),+]
+    };
+}
+
+/// Runs what the command line asks for; accepts the arguments that `cargo test` does.
+///
+/// In each topology `calm` trials run side by side, and then, one by one, those that break parts or measure and
+/// so need the stack `alone`. The stack starts when the first trial needs it, and is stopped after the last,
+/// also when trials failed.
+pub fn run(calm: &[Trial], alone: &[Trial]) -> ExitCode {
+    let mut side_by_side = Arguments::from_args();
+    side_by_side.test_threads.get_or_insert(TRIALS_AT_ONCE);
+    let mut one_by_one = side_by_side.clone();
+    one_by_one.test_threads = Some(1);
+    // From the environment alone: the command line belongs to the test harness.
+    let settings = Settings::parse_from(["acceptance"]);
+    let topologies = match settings.topology {
+        Some(topology) => vec![topology],
+        None => vec![Topology::Single, Topology::Split],
+    };
+    let program = Arc::new(OnceCell::new());
+    let runtime = Runtime::new().expect("the machine gives a few threads");
+
+    let mut failed = false;
+    for topology in topologies {
+        let stage = Arc::new(Stage {
+            topology,
+            settings: settings.clone(),
+            program: Arc::clone(&program),
+            world: OnceCell::new(),
+            durations: Mutex::default(),
+        });
+        let watch = runtime.spawn(stop_on_signal(Arc::clone(&stage)));
+        for (arguments, trials) in [(&side_by_side, calm), (&one_by_one, alone)] {
+            let trials = trials.iter().map(|trial| stage.trial(trial, &runtime)).collect();
+            failed |= libtest_mimic::run(arguments, trials).has_failed();
+        }
+        watch.abort();
+        runtime.block_on(stage.stop(failed));
+    }
+    // What cargo's own harness answers.
+    if failed { ExitCode::from(101) } else { ExitCode::SUCCESS }
+}
+
+/// The suite in one topology.
+struct Stage {
+    topology: Topology,
+    settings: Settings,
+    program: Arc<OnceCell<Result<PathBuf, String>>>,
+    /// What could not start is not tried again for every trial.
+    world: OnceCell<Result<Arc<World>, String>>,
+    durations: Mutex<Vec<(Duration, String)>>,
+}
+
+impl Stage {
+    fn trial(self: &Arc<Self>, trial: &Trial, runtime: &Runtime) -> libtest_mimic::Trial {
+        let (stage, handle, body) = (Arc::clone(self), runtime.handle().clone(), Arc::clone(&trial.body));
+        let name = format!("{}::{}", self.topology.name(), trial.name);
+        libtest_mimic::Trial::test(name.clone(), move || handle.block_on(stage.attempt(name, &*body)))
+    }
+
+    async fn attempt(&self, name: String, body: &Body) -> Result<(), Failed> {
+        let world = self.world.get_or_init(|| async {
+            let program = self.program.get_or_init(|| async { build(&self.settings.profile) }).await;
+            let world = World::start(self.topology, program.clone()?, self.settings.clone()).await;
+            world.map(Arc::new).map_err(|failure| failure.to_string())
+        });
+        let world = Arc::clone(world.await.as_ref()?);
+        // A trial that failed may have left something broken.
+        world.mend().await?;
+        let started = Instant::now();
+        let outcome = timeout(LONGEST_TRIAL, body(world)).await;
+        self.durations.lock().unwrap_or_else(PoisonError::into_inner).push((started.elapsed(), name));
+        match outcome {
+            Ok(outcome) => Ok(outcome?),
+            Err(_) => Err(format!("the trial was given up after {LONGEST_TRIAL:?}").into()),
+        }
+    }
+
+    async fn stop(&self, failed: bool) {
+        let Some(Ok(world)) = self.world.get() else { return };
+        world.stack.stop().await;
+        if failed {
+            eprintln!("the parts' logs are in {}", world.logs.display());
+        }
+        let mut durations = self.durations.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        durations.sort_by(|one, other| other.cmp(one));
+        for (duration, name) in durations.iter().take(SLOWEST) {
+            eprintln!("{:6.1} s  {name}", duration.as_secs_f64());
+        }
+    }
+}
+
+/// The parts are in process groups of their own: Ctrl-C reaches only this process.
+async fn stop_on_signal(stage: Arc<Stage>) {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    stage.stop(true).await;
+    std::process::exit(130);
+}
+
+/// One line of cargo's messages; only finished programs matter.
+#[derive(Deserialize)]
+struct Message {
+    executable: Option<PathBuf>,
+}
+
+/// Builds the application from this checkout, so that what is tested is what is written, and tells where it is.
+fn build(profile: &str) -> Result<PathBuf, String> {
+    let mut cargo = Command::new(env!("CARGO"))
+        .args(["build", "--package", "tidemark", "--bin", "tidemark", "--profile", profile])
+        .args(["--message-format", "json-render-diagnostics"])
+        .current_dir(tidemark_stack::project())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cargo did not start: {error}"))?;
+    let mut program = None;
+    for line in cargo.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
+        let line = line.map_err(|error| format!("cargo's messages broke off: {error}"))?;
+        let built = serde_json::from_str::<Message>(&line).ok().and_then(|message| message.executable);
+        program = built.or(program);
+    }
+    let status = cargo.wait().map_err(|error| Failure::from(error).to_string())?;
+    match program {
+        Some(program) if status.success() => Ok(program),
+        _ => Err("the application does not build".to_owned()),
+    }
+}

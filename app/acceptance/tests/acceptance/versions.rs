@@ -1,0 +1,122 @@
+//! `ETag` and `If-Match`: nobody overwrites what they have not seen.
+
+use std::sync::Arc;
+
+use futures_util::future::try_join_all;
+use reqwest::Method;
+use reqwest::header::IF_MATCH;
+use serde_json::{Value, json};
+use tidemark_acceptance::Outcome;
+
+use super::api::{Answer, send};
+use super::run::Trial;
+use super::world::{World, unique};
+use crate::trials;
+
+pub fn trials() -> Vec<Trial> {
+    trials![
+        a_change_of_the_version_that_was_read_is_made,
+        a_stale_change_is_refused_with_the_current_version,
+        a_stale_deletion_is_refused,
+        of_many_changes_of_one_version_one_is_made,
+        what_is_no_version_is_refused,
+        a_read_names_the_version_that_a_change_left,
+    ]
+}
+
+#[track_caller]
+fn stale(answer: &Answer, current: u64) {
+    let document = answer.problem(412, "stale-version");
+    assert_eq!(
+        (&document["currentVersion"], answer.etag()),
+        (&json!(current), format!("\"{current}\"").as_str())
+    );
+}
+
+/// A group and a task, and for each a body that changes it.
+async fn entities(world: &World) -> Outcome<[(String, Value); 2]> {
+    let group = world.member().new_group(&unique("group")).await?;
+    let task = world.member().new_task(&group, "task").await?;
+    Ok([
+        (format!("/api/groups/{group}"), json!({ "discussion": unique("new") })),
+        (format!("/api/tasks/{task}"), json!({ "description": unique("new") })),
+    ])
+}
+
+async fn a_change_of_the_version_that_was_read_is_made(world: Arc<World>) -> Outcome {
+    let api = world.member();
+    for (path, change) in entities(&world).await? {
+        let read = api.get(&path).await?.expect(200);
+        assert_eq!(api.put_if(&path, read.etag(), &change).await?.expect(200).etag(), "\"2\"");
+        let other = json!({ "name": "any version" });
+        assert_eq!(api.put_if(&path, "*", &other).await?.expect(200).etag(), "\"3\"");
+        let list = json!({ "name": "one of a list" });
+        assert_eq!(api.put_if(&path, "\"7\", \"3\"", &list).await?.expect(200).etag(), "\"4\"");
+    }
+    Ok(())
+}
+
+async fn a_stale_change_is_refused_with_the_current_version(world: Arc<World>) -> Outcome {
+    let api = world.member();
+    for (path, change) in entities(&world).await? {
+        api.put(&path, &change).await?.expect(200);
+        let before = api.get(&path).await?.expect(200);
+        stale(&api.put_if(&path, "\"1\"", &json!({ "name": "late" })).await?, 2);
+        stale(&api.put_if(&path, "\"3\", \"99\"", &json!({ "name": "early" })).await?, 2);
+        assert_eq!(api.get(&path).await?.expect(200).body, before.body);
+        if path.contains("/tasks/") {
+            let status = json!({ "status": "Approved" });
+            stale(&api.put_if(&format!("{path}/status"), "\"1\"", &status).await?, 2);
+        }
+    }
+    Ok(())
+}
+
+async fn a_stale_deletion_is_refused(world: Arc<World>) -> Outcome {
+    let api = world.member();
+    // The task first: it goes with its group.
+    for (path, change) in entities(&world).await?.into_iter().rev() {
+        api.put(&path, &change).await?.expect(200);
+        let delete =
+            async |versions: &str| send(api.request(Method::DELETE, &path).header(IF_MATCH, versions)).await;
+        stale(&delete("\"1\"").await?, 2);
+        api.get(&path).await?.expect(200);
+        delete("\"2\"").await?.expect(204);
+        api.get(&path).await?.problem(404, "not-found");
+    }
+    Ok(())
+}
+
+async fn of_many_changes_of_one_version_one_is_made(world: Arc<World>) -> Outcome {
+    for (path, _) in entities(&world).await? {
+        let attempts = (0..12).map(|number| {
+            let (api, path) = (world.member(), path.clone());
+            async move { api.put_if(&path, "\"1\"", &json!({ "name": format!("attempt {number}") })).await }
+        });
+        let answers = try_join_all(attempts).await?;
+        let (made, refused): (Vec<Answer>, Vec<Answer>) =
+            answers.into_iter().partition(|answer| answer.status.is_success());
+        assert_eq!(made.len(), 1, "{path}");
+        for answer in &refused {
+            stale(answer, 2);
+        }
+    }
+    Ok(())
+}
+
+async fn what_is_no_version_is_refused(world: Arc<World>) -> Outcome {
+    for (path, change) in entities(&world).await? {
+        for versions in ["1", "W/\"1\"", "\"one\"", "", "\"1\" \"2\"", "\"-1\"", "\"99999999999999999999\""] {
+            world.member().put_if(&path, versions, &change).await?.invalid_fields(&["If-Match"]);
+        }
+    }
+    Ok(())
+}
+
+async fn a_read_names_the_version_that_a_change_left(world: Arc<World>) -> Outcome {
+    for (path, change) in entities(&world).await? {
+        let changed = world.member().put(&path, &change).await?.expect(200);
+        assert_eq!(world.member().get(&path).await?.expect(200).etag(), changed.etag());
+    }
+    Ok(())
+}
