@@ -117,7 +117,7 @@ impl StateStore for StateComponent {
             }
             found.insert(item.key, versioned(item.data, item.etag));
         }
-        // The same key may be asked for twice, but is answered once.
+        // Answers come in any order, and twice for a key that was asked for twice.
         Ok(keys.iter().map(|key| found.get(key).cloned().flatten()).collect())
     }
 

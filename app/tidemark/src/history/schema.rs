@@ -84,23 +84,31 @@ impl Schema {
 }
 
 #[derive(Deserialize)]
-struct Extension {
-    installable: bool,
+struct Found {
+    yes: bool,
+}
+
+/// Answers a question that is an SQL expression.
+async fn ask(database: &DatabaseBinding, question: &str) -> Result<bool, DatabaseError> {
+    let found: Vec<Found> = database.rows(&format!("SELECT {question} AS yes"), &[]).await?;
+    Ok(found.iter().any(|found| found.yes))
+}
+
+/// The extension is made where it can be installed. Its Apache edition, which some clouds offer, has neither
+/// compression nor retention: there the native partitions serve better.
+async fn engine(database: &DatabaseBinding) -> Result<Engine, DatabaseError> {
+    let installable = "EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')";
+    if !ask(database, installable).await? {
+        return Ok(Engine::Native);
+    }
+    // Not in a migration's transaction: the extension must be there before its functions are named.
+    database.execute("CREATE EXTENSION IF NOT EXISTS timescaledb", &[]).await?;
+    let complete = "coalesce(current_setting('timescaledb.license', true), '') = 'timescale'";
+    Ok(if ask(database, complete).await? { Engine::TimescaleDb } else { Engine::Native })
 }
 
 async fn migrate(database: &DatabaseBinding) -> Result<Engine, DatabaseError> {
-    let found: Vec<Extension> = database
-        .rows(
-            "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb') AS installable",
-            &[],
-        )
-        .await?;
-    let installable = found.iter().any(|extension| extension.installable);
-    let engine = if installable { Engine::TimescaleDb } else { Engine::Native };
-    if engine == Engine::TimescaleDb {
-        // Not in a migration's transaction: the extension must be there before its functions are named.
-        database.execute("CREATE EXTENSION IF NOT EXISTS timescaledb", &[]).await?;
-    }
+    let engine = engine(database).await?;
     for migration in MIGRATIONS {
         let statements = match engine {
             Engine::TimescaleDb => migration.timescale,
