@@ -35,9 +35,8 @@ pub(super) struct Journal {
     first_put: Option<String>,
     /// A new entry was put into a closed page.
     pub(super) put_into_closed: bool,
-    /// Markers set by the batch under way.
+    /// Markers that the batch under way has tried to set: those of rejected edits are not in the page.
     pub(super) markers: Vec<String>,
-    markers_before: usize,
 }
 
 enum Step {
@@ -59,7 +58,6 @@ impl Journal {
         self.closed = page.body.closed;
         self.first_put = None;
         self.put_into_closed = false;
-        self.markers_before = self.markers.len();
     }
 
     /// Forgets the markers of an earlier attempt.
@@ -82,7 +80,6 @@ impl Journal {
         page.truncate_outbox(self.outbox);
         page.content_bytes = self.content_bytes;
         page.body.closed = self.closed;
-        self.markers.truncate(self.markers_before);
     }
 
     pub(super) fn changed(&self, page: &Page) -> bool {

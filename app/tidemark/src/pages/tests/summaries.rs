@@ -130,6 +130,22 @@ async fn a_late_reading_of_a_page_does_not_undo_a_newer_count() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_reading_does_not_undo_a_newer_one_that_counted_the_same() {
+    let world = World::new(1);
+    let (one, two) = (world.replica("one"), world.replica("two"));
+    let page = tasks().page(0);
+    one.add(&tasks(), "a").await.unwrap();
+    two.pages.edit(&page, super::world::add("b")).await.unwrap();
+    let stored = world.memory.peek("tasks/group/0").unwrap().value;
+    let old = super::super::page::Body::decode_stored(&page, stored).unwrap();
+    two.pages.edit(&page, remove("b", None)).await.unwrap();
+    // Nothing new to `one`, which never saw the other entry.
+    one.pages.read(&page).await.unwrap();
+    one.pages.engine.heal(&page, &old);
+    assert_eq!(one.pages.summary(&tasks()).await.unwrap(), counted(1, &[("new", 1)]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_summary_that_cannot_be_decoded_is_an_error_of_its_readers() {
     let world = World::new(1);
     world.memory.put(SUMMARY, Bytes::from_static(b"\xffspoilt"));
