@@ -136,6 +136,9 @@ async fn a_process_that_is_asked_to_stop_finishes_what_is_under_way_and_its_even
     let direct = api.at(format!("http://{address}"));
     process.set_auto_restart(false).await?;
     let unfinished = Unfinished::begin(process, &api, &path, &json!({ "name": "under way" })).await?;
+    // The events must still be waiting when the process is asked to stop.
+    let kafka = world.stack.part("kafka")?;
+    kafka.pause().await?;
     let mut made = Vec::new();
     for answer in join_all((0..50).map(|_| direct.new_task(&group, "acknowledged"))).await {
         made.push(answer?);
@@ -150,6 +153,7 @@ async fn a_process_that_is_asked_to_stop_finishes_what_is_under_way_and_its_even
     assert!(process.pid() == Some(pid), "it waits for the request that is under way");
     let answer = unfinished.finish().await?;
     assert!(answer.starts_with("HTTP/1.1 201 Created\r\n"), "{answer}");
+    kafka.resume().await?;
     let body: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap_or_default())?;
     made.push(body["task"]["_id"].as_str().unwrap_or_default().to_owned());
     let stopped = process

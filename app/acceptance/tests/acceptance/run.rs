@@ -11,6 +11,7 @@ use clap::{Parser, ValueEnum};
 use libtest_mimic::{Arguments, Failed};
 use serde::Deserialize;
 use tidemark_acceptance::{Failure, Outcome};
+use tidemark_stack::{Progress, Stack, StackOptions};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::OnceCell;
@@ -21,8 +22,11 @@ use super::world::World;
 /// Trials mostly wait for answers, so more of them than there are cores go on at the same time.
 const TRIALS_AT_ONCE: usize = 8;
 
-/// No trial may keep the suite waiting for ever; one that kills the application for hours is asked for.
+/// No trial may keep the suite waiting for ever.
 const LONGEST_TRIAL: Duration = Duration::from_mins(3);
+
+/// What each kill that is asked for adds to that.
+const LONGEST_KILL: Duration = Duration::from_secs(10);
 
 /// How many of the slowest trials are named at the end.
 const SLOWEST: usize = 5;
@@ -115,8 +119,10 @@ pub fn run(calm: &[Trial], alone: &[Trial]) -> ExitCode {
     for topology in topologies {
         let stage = Arc::new(Stage {
             topology,
+            options: World::options(topology),
             settings: settings.clone(),
             program: Arc::clone(&program),
+            stack: OnceCell::new(),
             world: OnceCell::new(),
             durations: Mutex::default(),
         });
@@ -135,8 +141,11 @@ pub fn run(calm: &[Trial], alone: &[Trial]) -> ExitCode {
 /// The suite in one topology.
 struct Stage {
     topology: Topology,
+    options: StackOptions,
     settings: Settings,
     program: Arc<OnceCell<Result<PathBuf, String>>>,
+    /// Kept as soon as there is a process that would have to be stopped.
+    stack: OnceCell<Arc<Stack>>,
     /// What could not start is not tried again for every trial.
     world: OnceCell<Result<Arc<World>, String>>,
     durations: Mutex<Vec<(Duration, String)>>,
@@ -150,28 +159,37 @@ impl Stage {
     }
 
     async fn attempt(&self, name: String, body: &Body) -> Result<(), Failed> {
-        let world = self.world.get_or_init(|| async {
-            let program = self.program.get_or_init(|| async { build(&self.settings.profile) }).await;
-            let world = World::start(self.topology, program.clone()?, self.settings.clone()).await;
-            world.map(Arc::new).map_err(|failure| failure.to_string())
-        });
-        let world = Arc::clone(world.await.as_ref()?);
+        let start = || async { self.start().await.map_err(|failure| failure.to_string()) };
+        let world = Arc::clone(self.world.get_or_init(start).await.as_ref()?);
         // A trial that failed may have left something broken.
         world.mend().await?;
         let started = Instant::now();
-        let outcome = timeout(LONGEST_TRIAL, body(world)).await;
+        let longest = LONGEST_TRIAL + LONGEST_KILL * self.settings.kills;
+        let outcome = timeout(longest, body(world)).await;
         self.durations.lock().unwrap_or_else(PoisonError::into_inner).push((started.elapsed(), name));
         match outcome {
             Ok(outcome) => Ok(outcome?),
-            Err(_) => Err(format!("the trial was given up after {LONGEST_TRIAL:?}").into()),
+            Err(_) => Err(format!("the trial was given up after {longest:?}").into()),
         }
     }
 
+    async fn start(&self) -> Outcome<Arc<World>> {
+        let program = self.program.get_or_init(|| async { build(&self.settings.profile) }).await;
+        let program = program.clone().map_err(Failure::new)?;
+        let launch = || async {
+            let options = StackOptions { application: Some(program), ..self.options.clone() };
+            Outcome::Ok(Arc::new(Stack::launch(options, &Progress::to_standard_error()).await?))
+        };
+        let stack = self.stack.get_or_try_init(launch).await?;
+        stack.wait_healthy().await?;
+        Ok(Arc::new(World::on(Arc::clone(stack), self.topology, self.settings.clone()).await?))
+    }
+
     async fn stop(&self, failed: bool) {
-        let Some(Ok(world)) = self.world.get() else { return };
-        world.stack.stop().await;
+        let Some(stack) = self.stack.get() else { return };
+        stack.stop().await;
         if failed {
-            eprintln!("the parts' logs are in {}", world.logs.display());
+            eprintln!("the parts' logs are in {}", self.options.state.join("logs").display());
         }
         let mut durations = self.durations.lock().unwrap_or_else(PoisonError::into_inner).clone();
         durations.sort_by(|one, other| other.cmp(one));

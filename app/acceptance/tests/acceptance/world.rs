@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidemark_acceptance::{Outcome, eventually, http};
 use tidemark_domain::UserId;
-use tidemark_stack::{Part, Phase, Progress, Stack, StackOptions, Topology as StackTopology};
+use tidemark_stack::{Part, Phase, Stack, StackOptions, Topology as StackTopology};
 
 use super::api::Api;
 use super::observer::Observer;
@@ -28,7 +27,6 @@ pub struct World {
     pub topology: Topology,
     pub settings: Settings,
     pub stack: Arc<Stack>,
-    pub logs: PathBuf,
     pub observer: Observer,
     pub mint: Mint,
     /// Somebody who registered and logged in.
@@ -45,9 +43,9 @@ pub struct Member {
 }
 
 impl World {
-    pub async fn start(topology: Topology, program: PathBuf, settings: Settings) -> Outcome<Self> {
+    /// The stack for a topology, but for the application's program.
+    pub fn options(topology: Topology) -> StackOptions {
         let mut options = StackOptions::for_test(&format!("acceptance-{}", topology.name()));
-        options.application = Some(program);
         options.topology = match topology {
             Topology::Single => StackTopology::Single,
             Topology::Split => StackTopology::Split { tasks_replicas: TASKS_REPLICAS },
@@ -57,20 +55,15 @@ impl World {
             ("ARGON2_MEMORY_KIBIBYTES".to_owned(), "1024".to_owned()),
             ("ARGON2_PASSES".to_owned(), "1".to_owned()),
         ]);
-        let logs = options.state.join("logs");
-        let stack = Arc::new(Stack::start(options, Progress::to_standard_error()).await?);
-        let started = Self::on(topology, Arc::clone(&stack), settings, logs).await;
-        if started.is_err() {
-            stack.stop().await;
-        }
-        started
+        options
     }
 
-    async fn on(topology: Topology, stack: Arc<Stack>, settings: Settings, logs: PathBuf) -> Outcome<Self> {
+    /// The world on a stack that is healthy.
+    pub async fn on(stack: Arc<Stack>, topology: Topology, settings: Settings) -> Outcome<Self> {
         let anonymous = Api::new(http::client(), stack.base_url(), None);
         let (observer, member) = tokio::try_join!(Observer::start(&stack), Member::register(&anonymous))?;
         let mint = Mint::new(&stack.secrets().jwt_signing_key, member.api.token())?;
-        Ok(Self { topology, settings, stack, logs, observer, mint, member, anonymous })
+        Ok(Self { topology, settings, stack, observer, mint, member, anonymous })
     }
 
     /// Somebody without a token.
