@@ -1,6 +1,7 @@
 //! Pages: a storage engine over a store that can do no more than compare and set one item.
 //!
-//! A **collection** is a list of **pages**; a page is one item of the store. It holds its entries in full, the
+//! A **collection** is a list of **pages**; a page is one item of the store. Its owner either appends to a
+//! collection or addresses its pages directly, say by a hash: not both. It holds its entries in full, the
 //! idempotency keys it has seen, and its **outbox**: the events that were committed with its changes and are
 //! not yet known to be published. One compare-and-set commits a change and its events together.
 //!

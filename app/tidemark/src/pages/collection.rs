@@ -142,6 +142,9 @@ impl Collection {
 
     /// Looks for the first page that is not sealed. The summary says where to start; whether a page is sealed
     /// only the page itself says.
+    ///
+    /// A page that exists proves nothing: the sweep of a process that was about to begin it has made it. A page
+    /// that is sealed proves that all pages before it are, since it was not appended to before they were.
     async fn find_end(&self, engine: &Engine) -> Result<Seed, StoreError> {
         // Most collections end in their first page: one bulk read finds that out.
         let names = [self.key.summary_key(), self.key.page(0).to_string()];
@@ -151,19 +154,26 @@ impl Collection {
             state.take_stored(&self.key, summary)?;
             Ok(state.last_page().unwrap_or_default())
         })?;
-        if last == 0
-            && let Some(seed) = self.end_among(engine, 0, [first])?
-        {
+        if let Some(seed) = self.end_among(engine, 0, [first])? {
             return Ok(seed);
         }
-        let (mut from, mut stride) = (last.max(1), 2);
+        let mut from = last.saturating_sub(1);
+        let mut stride = 3;
+        let mut is_proven = from == 0;
         loop {
             let found = engine.get_many(&self.names(from..from + stride)).await?;
-            if let Some(seed) = self.end_among(engine, from, found)? {
-                return Ok(seed);
+            match self.end_among(engine, from, found)? {
+                Some(seed) if is_proven || seed.number > from => return Ok(seed),
+                Some(_) => {
+                    from /= 2;
+                    is_proven = from == 0;
+                }
+                None => {
+                    is_proven = true;
+                    from += stride;
+                    stride = (stride * 2).min(LONGEST_STRIDE);
+                }
             }
-            from += stride;
-            stride = (stride * 2).min(LONGEST_STRIDE);
         }
     }
 

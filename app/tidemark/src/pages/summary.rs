@@ -175,6 +175,10 @@ impl SummaryState {
                 return false;
             }
         }
+        if tally.is_empty() && !self.counts.0.contains_key(&number) {
+            // Nothing was ever counted there: the sweep makes such pages.
+            return false;
+        }
         let tally = tally.into_iter().map(|(label, entries)| (label.to_owned(), entries)).collect();
         let count = Count { ordinal: body.ordinal, tally };
         self.entries += count.entries();

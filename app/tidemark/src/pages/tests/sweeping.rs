@@ -136,6 +136,32 @@ async fn what_a_process_leaves_when_it_dies_at_any_save_goes_out_by_the_sweep_of
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_that_only_the_sweep_has_made_is_not_taken_for_the_end_of_its_collection() {
+    let world = World::new(1);
+    let one = world.replica("one");
+    for number in 0..5 {
+        one.add(&tasks(), &format!("task-{number}")).await.unwrap();
+    }
+    // The next page is registered, since it will be wanted soon.
+    eventually("it is expected", || registered(&world).contains(&"tasks/group/1".to_owned())).await;
+    one.crash().await;
+    let two = world.replica("two");
+    eventually("it is swept", || instances(&world) == ["two"]).await;
+    assert!(world.memory.peek("tasks/group/1").is_some());
+    // Whatever the summary says of it.
+    for name in ["three", "four"] {
+        assert_eq!(world.replica(name).add(&tasks(), name).await.unwrap(), 0);
+        let counts = "\u{12}\u{4}\u{8}\u{1}\u{10}\u{1}";
+        world.memory.put("tasks/group/summary", Bytes::from(counts));
+    }
+    assert_eq!(two.pages.read_collection(&tasks(), 0, 9).await.unwrap().pages[0].entries().len(), 7);
+    for number in 7..9 {
+        two.add(&tasks(), &format!("task-{number}")).await.unwrap();
+    }
+    assert_eq!(world.memory.page(&tasks().page(1)).entries().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_process_that_starts_again_under_its_name_sweeps_its_former_life_at_once() {
     let world = World::new(1);
     let one = world.replica("one");
