@@ -263,10 +263,9 @@ fn print_welcome(request: &Request) {
         "
 Tidemark is running.
 
-  Web page           {url}
-  REST               {url}/api
-  API documentation  {url}/api/docs
-  GraphQL            {url}/graphql
+  REST               {url}/api  (docs/api.md)
+  Health             {url}/api/health
+  Metrics            {url}/metrics
 
   Log in as Avinash, Dhaya, Ashok, Arun or Cathrine; the password is the name followed by 123.
 
