@@ -284,14 +284,18 @@ impl Registrar {
         }
         let mut attempts = 0;
         loop {
-            if !self.is_alive() {
-                self.begin().await?;
+            if !self.is_alive()
+                && let Err(cause) = self.begin().await
+            {
+                // Half begun: if the directory has it, it is swept like any other.
+                self.life.end();
+                return Err(cause);
             }
             self.choose_slot();
             let now = Instant::now();
-            let mut fresh = self.place(pages, ListingState::Active);
-            fresh.extend(self.place(expected, ListingState::Expected(now)));
-            if fresh.is_empty() {
+            let mut placed = self.place(pages, ListingState::Active);
+            placed.extend(self.place(expected, ListingState::Expected(now)));
+            if placed.iter().all(|(_, before)| before.is_some()) {
                 return Ok(Note { incarnation: self.incarnation });
             }
             match self.save_slot(self.filling).await {
@@ -299,10 +303,7 @@ impl Registrar {
                 // The lease ran out meanwhile, or the slot has been swept: as a new incarnation.
                 Ok(()) => {}
                 Err(cause) => {
-                    for page in fresh {
-                        self.listed.remove(&page);
-                        self.slots[self.filling].pages.retain(|listed| *listed != page);
-                    }
+                    self.take_back(placed);
                     return Err(cause);
                 }
             }
@@ -322,24 +323,46 @@ impl Registrar {
         }
     }
 
-    /// Lists the pages that are not listed, in the slot that is being filled, and returns them.
-    fn place(&mut self, pages: &[PageKey], state: ListingState) -> Vec<PageKey> {
-        let mut fresh = Vec::new();
+    /// Lists the pages that are not listed, in the slot that is being filled. Returns those whose listing has
+    /// changed, with their state before.
+    fn place(&mut self, pages: &[PageKey], state: ListingState) -> Vec<(PageKey, Option<ListingState>)> {
+        let mut placed = Vec::new();
         for page in pages {
             if let Some(listing) = self.listed.get_mut(page) {
-                if state == ListingState::Active {
+                if state == ListingState::Active && listing.state != state {
                     if listing.state == ListingState::Outdated {
                         self.slots[listing.slot].outdated -= 1;
                     }
+                    placed.push((page.clone(), Some(listing.state)));
                     listing.state = state;
                 }
             } else {
                 self.listed.insert(page.clone(), Listing { slot: self.filling, state });
                 self.slots[self.filling].pages.push(page.clone());
-                fresh.push(page.clone());
+                placed.push((page.clone(), None));
             }
         }
-        fresh
+        placed
+    }
+
+    /// Nobody has been told that these pages are noted.
+    fn take_back(&mut self, placed: Vec<(PageKey, Option<ListingState>)>) {
+        for (page, before) in placed {
+            match (before, self.listed.get_mut(&page)) {
+                (None, Some(listing)) => {
+                    self.slots[listing.slot].pages.retain(|listed| *listed != page);
+                    self.listed.remove(&page);
+                }
+                (Some(before), Some(listing)) => {
+                    listing.state = before;
+                    if before == ListingState::Outdated {
+                        self.slots[listing.slot].outdated += 1;
+                    }
+                }
+                // Another incarnation has begun since.
+                (_, None) => {}
+            }
+        }
     }
 
     fn release(&mut self, page: &PageKey, note: Note) {
