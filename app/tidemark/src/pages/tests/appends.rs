@@ -100,10 +100,15 @@ async fn a_new_page_at_the_end_is_not_read_at_all() {
     fill(&replica, 0, 9).await;
     assert_eq!(sizes(&world), [8, 1]);
     assert_eq!(world.memory.calls(Call::Get, "tasks/group/1"), 0);
-    // And nobody goes by the sealed page any more.
+    // And nobody goes by the sealed page any more, also when it is changed.
+    replica.extend(&tasks().page(0), "task-0", "x").await.unwrap();
+    fill(&replica, 9, 8).await;
+    replica.extend(&tasks().page(0), "task-0", "y").await.unwrap();
+    let reads_of_next = world.memory.calls(Call::Get, "tasks/group/1");
     let reads = world.memory.calls(Call::Get, "tasks/group/0");
-    replica.add(&tasks(), "late").await.unwrap();
+    assert_eq!(replica.add(&tasks(), "late").await.unwrap(), 2);
     assert_eq!(world.memory.calls(Call::Get, "tasks/group/0"), reads);
+    assert_eq!(world.memory.calls(Call::Get, "tasks/group/1"), reads_of_next);
 }
 
 async fn assert_repeats(replica: &Replica, page: u32, name: &str) {
@@ -217,6 +222,16 @@ async fn a_key_is_forgotten_when_its_time_is_over() {
     replica.add(&tasks(), "other").await.unwrap();
     assert_eq!(replica.add_once(&tasks(), "third", key(1)).await.unwrap(), Once::First(0));
     assert_eq!(sizes(&world), [3]);
+    // So does one of a sealed page, whose keys this process has in memory.
+    fill(&replica, 0, 6).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(matches!(replica.add_once(&tasks(), "third", key(1)).await.unwrap(), Once::Again(_)));
+    for _ in 0..25 * 60 * 12 {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        replica.pages.edit(&tasks().page(1), |_| Ok::<(), Refusal>(())).await.unwrap();
+    }
+    replica.extend(&tasks().page(0), "task", "later").await.unwrap();
+    assert_eq!(replica.add_once(&tasks(), "fourth", key(1)).await.unwrap(), Once::First(1));
 }
 
 #[tokio::test(start_paused = true)]

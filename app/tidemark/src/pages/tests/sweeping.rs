@@ -283,6 +283,25 @@ async fn a_note_that_slept_through_the_sweep_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_can_be_noted_where_a_sweep_has_been() {
+    let world = World::new(1);
+    let one = world.replica("one");
+    one.add(&tasks(), "task").await.unwrap();
+    let former = directory(&world).incarnations[0].id;
+    // Another process by the same name takes it for its own former life.
+    let _twin = world.replica("one");
+    eventually("it is swept", || directory(&world).incarnations.iter().all(|known| known.id != former)).await;
+    // Before it has looked at its lease again.
+    one.add(&collection("tasks/other"), "late").await.unwrap();
+    let noted_by_living = directory(&world).incarnations.iter().any(|living| {
+        let slots = world.memory.keys(&format!("pages/test/register/{:016x}/", living.id));
+        let notes = |slot: &String| Slot::decode(world.memory.peek(slot).unwrap().value).unwrap().pages;
+        slots.iter().flat_map(notes).any(|page| page == "tasks/other/0")
+    });
+    assert!(noted_by_living, "nobody would look there");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_process_whose_lease_is_revoked_notices_by_itself() {
     let world = World::new(1);
     let one = world.replica("one");
