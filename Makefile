@@ -71,3 +71,4 @@ bench: ## Compare the release build with its own raw sidecar (wrk; writes to sta
 	cargo run --quiet --release --package tidemark-bench -- --binary $(CARGO_TARGET_DIR)/release/tidemark
 
 include terraform/terraform.mk
+include charts/charts.mk

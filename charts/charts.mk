@@ -1,0 +1,32 @@
+##@ Charts
+
+# Where built tools are kept, one file a version. Other fragments use the same folder.
+TIDEMARK_CACHE_DIR ?= $(HOME)/.cache/tidemark
+TOOLS ?= $(TIDEMARK_CACHE_DIR)/tools
+
+HELM := $(TOOLS)/helm-3.22.0
+KUBECONFORM := $(TOOLS)/kubeconform-0.8.0
+HELM_UNITTEST := $(TOOLS)/helm-unittest-1.1.2
+HELM_DOCS := $(TOOLS)/helm-docs-1.14.2
+
+# A tool is built in a folder of its own and moved into place when it is whole, so that an interrupted build
+# leaves nothing that looks finished. $(1) is the package with its version.
+define install_go_tool
+	@mkdir -p $(TOOLS)
+	@echo "building $(notdir $@)"
+	@folder=$$(mktemp -d $(TOOLS)/.build-XXXXXX); trap 'rm -rf "$$folder"' EXIT; \
+		GOBIN=$$folder CGO_ENABLED=0 GOFLAGS=-trimpath nice -n 19 go install -p 1 $(1); \
+		mv "$$folder"/* $@
+endef
+
+$(HELM):
+	$(call install_go_tool,helm.sh/helm/v3/cmd/helm@v3.22.0)
+$(KUBECONFORM):
+	$(call install_go_tool,github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0)
+$(HELM_UNITTEST):
+	$(call install_go_tool,github.com/helm-unittest/helm-unittest/cmd/helm-unittest@v1.1.2)
+$(HELM_DOCS):
+	$(call install_go_tool,github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2)
+
+.PHONY: charts-tools
+charts-tools: $(HELM) $(KUBECONFORM) $(HELM_UNITTEST) $(HELM_DOCS) ## Build what charts-test needs, once
