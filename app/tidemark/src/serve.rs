@@ -30,7 +30,8 @@ use crate::{
 /// Runs `roles` until SIGTERM or SIGINT, then ends in order.
 pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow::Result<()> {
     configuration.check()?;
-    let telemetry = telemetry::start(&configuration.telemetry, &configuration.instance)?;
+    let telemetry =
+        telemetry::start(&configuration.telemetry, &service_name(&roles), &configuration.instance)?;
     let metrics = telemetry::metrics::install()?;
     let http = TcpListener::bind(configuration.listen.http_address).await.context("bind HTTP_ADDRESS")?;
     let channel = TcpListener::bind(configuration.listen.app_channel_address)
@@ -81,6 +82,14 @@ pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow:
     stop(&foundation, pages, http, app_channel, app_channel_stop).await;
     telemetry.stop();
     Ok(())
+}
+
+/// What traces call this process: `tidemark`, or `tidemark-tasks` when it is the tasks role alone, like its app-id.
+fn service_name(roles: &[Role]) -> String {
+    match roles {
+        [role] => format!("tidemark-{role}"),
+        _ => "tidemark".to_owned(),
+    }
 }
 
 fn lay_foundation(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow::Result<Foundation> {

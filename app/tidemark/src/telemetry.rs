@@ -36,8 +36,13 @@ pub struct Telemetry {
     tracer_provider: Option<SdkTracerProvider>,
 }
 
-/// Starts logging and, if an endpoint is configured, sending spans. Call once, inside the runtime.
-pub fn start(configuration: &TelemetryConfiguration, instance: &str) -> anyhow::Result<Telemetry> {
+/// Starts logging and, if an endpoint is configured, sending spans as those of `service`. Call once, inside the
+/// runtime.
+pub fn start(
+    configuration: &TelemetryConfiguration,
+    service: &str,
+    instance: &str,
+) -> anyhow::Result<Telemetry> {
     let filter = EnvFilter::try_new(&configuration.log_level).context("LOG_LEVEL is not a log filter")?;
     let lines = match configuration.log_format {
         LogFormat::Human => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
@@ -52,7 +57,7 @@ pub fn start(configuration: &TelemetryConfiguration, instance: &str) -> anyhow::
     let tracer_provider = configuration
         .otlp_endpoint
         .as_deref()
-        .map(|endpoint| tracer_provider(endpoint, configuration.trace_ratio, instance))
+        .map(|endpoint| tracer_provider(endpoint, configuration.trace_ratio, service, instance))
         .transpose()?;
     let spans = tracer_provider.as_ref().map(|provider| {
         tracing_opentelemetry::layer()
@@ -63,14 +68,19 @@ pub fn start(configuration: &TelemetryConfiguration, instance: &str) -> anyhow::
     Ok(Telemetry { tracer_provider })
 }
 
-fn tracer_provider(endpoint: &str, ratio: f64, instance: &str) -> anyhow::Result<SdkTracerProvider> {
+fn tracer_provider(
+    endpoint: &str,
+    ratio: f64,
+    service: &str,
+    instance: &str,
+) -> anyhow::Result<SdkTracerProvider> {
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_tonic()
         .with_endpoint(endpoint)
         .build()
         .context("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used")?;
     let resource = Resource::builder()
-        .with_service_name("tidemark")
+        .with_service_name(service.to_owned())
         .with_attribute(opentelemetry::KeyValue::new("service.instance.id", instance.to_owned()))
         .build();
     Ok(SdkTracerProvider::builder()

@@ -11,6 +11,7 @@ use http::{HeaderName, HeaderValue};
 use metrics::{counter, gauge, histogram};
 use tokio::time::Instant;
 use tracing::{Instrument, debug, error, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
 use super::{problem::Problem, unread};
@@ -50,6 +51,22 @@ impl RequestId {
     }
 }
 
+/// Counts a request for as long as it is kept: also one whose caller hangs up, which is dropped midway.
+struct InFlight;
+
+impl InFlight {
+    fn begin() -> Self {
+        gauge!("http_requests_in_flight").increment(1);
+        Self
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        gauge!("http_requests_in_flight").decrement(1);
+    }
+}
+
 /// The middleware around every route.
 pub async fn around(request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -65,19 +82,19 @@ pub async fn around(request: Request, next: Next) -> Response {
         otel.kind = "server",
         http.method = %method,
         http.route = route_name,
-        http.status = tracing::field::Empty,
         request.id = id.as_str(),
         trace.id = trace.trace_id(),
     );
     trace.adopt(&span);
-    gauge!("http_requests_in_flight").increment(1);
+    let in_flight = InFlight::begin();
     let (request, unread) = unread::watch(request);
     let served = trace.scope(CURRENT.scope(id.clone(), next.run(request))).instrument(span.clone());
     let mut response = served.await;
-    gauge!("http_requests_in_flight").decrement(1);
+    drop(in_flight);
 
     let (status, elapsed) = (response.status(), started.elapsed());
-    span.record("http.status", status.as_u16());
+    // Not a field of the span: its line in the log would be written anew for it.
+    span.set_attribute("http.response.status_code", i64::from(status.as_u16()));
     let labels = [
         ("method", method.as_str().to_owned()),
         ("route", route_name.to_owned()),
