@@ -1,9 +1,12 @@
 //! Configuration: environment variables and flags, read once at start. `tidemark serve --help` is the
 //! reference. One struct a concern; secrets cannot be printed.
 
+mod reference;
+
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, ValueEnum};
+pub use reference::describe;
 use secrecy::SecretString;
 use tidemark_protocol::ledger;
 

@@ -46,6 +46,14 @@ enum Command {
         #[command(flatten)]
         configuration: Box<ServeConfiguration>,
     },
+    /// Check the configuration of this environment without starting anything
+    Config {
+        /// Print every variable with its default and meaning instead, as Markdown
+        #[arg(long)]
+        describe: bool,
+        #[command(flatten)]
+        configuration: Box<ServeConfiguration>,
+    },
     /// Create the demo users and the sample board through a running API; what exists is left alone
     Seed {
         /// The API's base address
@@ -67,6 +75,7 @@ async fn main() -> ExitCode {
             let roles = if roles.is_empty() { Role::ALL.to_vec() } else { roles };
             serve::run(*configuration, roles).await
         }
+        Command::Config { describe, configuration } => check_configuration(describe, &configuration),
         Command::Seed { url } => seed::run(&url).await,
         Command::Health { address } => ask_health(address).await,
     };
@@ -77,6 +86,16 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn check_configuration(describe: bool, configuration: &ServeConfiguration) -> anyhow::Result<()> {
+    if describe {
+        print!("{}", configuration::describe());
+        return Ok(());
+    }
+    configuration.check()?;
+    println!("the configuration has no fault");
+    Ok(())
 }
 
 async fn ask_health(address: SocketAddr) -> anyhow::Result<()> {
