@@ -19,12 +19,23 @@ define install_go_tool
 		mv "$$folder"/* $@
 endef
 
+# The same for a module whose go.mod replaces others: it is built in its own folder, where that counts.
+# $(1) is the module with its version, $(2) the package.
+define install_go_module
+	@mkdir -p $(TOOLS)
+	@echo "building $(notdir $@)"
+	@module=$$(cd / && go mod download -json $(1) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p'); \
+		program=$$(mktemp $(TOOLS)/.build-XXXXXX); trap 'rm -f "$$program"' EXIT; \
+		CGO_ENABLED=0 GOFLAGS=-mod=readonly nice -n 19 go build -C "$$module" -trimpath -p 1 -o "$$program" $(2); \
+		chmod 755 "$$program"; mv "$$program" $@; trap - EXIT
+endef
+
 $(HELM):
 	$(call install_go_tool,helm.sh/helm/v3/cmd/helm@v3.22.0)
 $(KUBECONFORM):
 	$(call install_go_tool,github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0)
 $(HELM_UNITTEST):
-	$(call install_go_tool,github.com/helm-unittest/helm-unittest/cmd/helm-unittest@v1.1.2)
+	$(call install_go_module,github.com/helm-unittest/helm-unittest@v1.1.2,./cmd/helm-unittest)
 $(HELM_DOCS):
 	$(call install_go_tool,github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2)
 
