@@ -1,5 +1,5 @@
-//! NGINX in front of separate roles, with the same `app/edge/nginx.conf` as everywhere else; only the three
-//! small files that it includes are made here.
+//! NGINX in front of separate roles, with the same `app/edge/nginx.conf` as everywhere else; only the small
+//! files that it includes are made here.
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +22,12 @@ use crate::supervision::{MemberSpecification, RestartPolicy, UnitSpecification};
 
 pub(crate) const NAME: &str = "edge";
 
+/// Where distributions put NGINX's modules.
+const BROTLI_MODULE: &str = "/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so";
+
+/// On one's own machine every caller has the same address.
+const NO_LIMITS: &str = "geo $is_limited { default 0; }\n";
+
 /// Where the processes of one role listen.
 #[derive(Debug)]
 pub(crate) struct Upstream {
@@ -38,14 +44,22 @@ pub(crate) fn unit(
 ) -> Result<UnitSpecification, StackError> {
     let folder = state.configuration(NAME)?;
     let configuration = folder.join("nginx.conf");
-    let original = project.join("app").join("edge").join("nginx.conf");
-    fs::copy(&original, &configuration).map_err(StackError::file("copy", &original))?;
+    let mut shared = vec!["nginx.conf", "tls.conf"];
     // As root the workers would otherwise become another user, who cannot enter the state folder.
-    let process = if Uid::effective().is_root() { "user root;\n" } else { "" };
+    let mut process = if Uid::effective().is_root() { "user root;\n".to_owned() } else { String::new() };
+    if Path::new(BROTLI_MODULE).exists() {
+        shared.push("brotli.conf");
+        process.extend(["load_module ", BROTLI_MODULE, ";\n"]);
+    }
+    for name in shared {
+        let original = project.join("app").join("edge").join(name);
+        fs::copy(&original, folder.join(name)).map_err(StackError::file("copy", &original))?;
+    }
     for (name, text) in [
-        ("process.conf", process.to_owned()),
+        ("process.conf", process),
         ("listen.conf", format!("listen {address};\n")),
         ("upstreams.conf", upstream_blocks(upstreams)),
+        ("limits.conf", NO_LIMITS.to_owned()),
     ] {
         let path = folder.join(name);
         fs::write(&path, text).map_err(StackError::file("write", &path))?;
@@ -82,11 +96,16 @@ fn upstream_blocks(upstreams: &[Upstream]) -> String {
     for Upstream { role, servers } in upstreams {
         let balance = if servers.len() > 1 { "    least_conn;\n" } else { "" };
         let servers: String = servers.iter().fold(String::new(), |mut lines, server| {
+            // One failure is enough: a replica that refuses a connection is not there, and is tried again soon.
             // Writing to a string cannot fail.
-            let _ = writeln!(lines, "    server {server} max_fails=3 fail_timeout=2s;");
+            let _ = writeln!(lines, "    server {server} max_fails=1 fail_timeout=2s;");
             lines
         });
-        let _ = write!(text, "upstream {role} {{\n{balance}{servers}    keepalive 32;\n}}\n");
+        // The zone lets the workers share what they know of the servers.
+        let _ = write!(
+            text,
+            "upstream {role} {{\n    zone {role} 64k;\n{balance}{servers}    keepalive 32;\n}}\n"
+        );
     }
     text
 }
