@@ -1,0 +1,11 @@
+{{- define "kafka.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+app.kubernetes.io/name: kafka
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/part-of: tidemark
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- define "kafka.wave" -}}
+argocd.argoproj.io/sync-wave: {{ . | quote }}
+{{- end }}
