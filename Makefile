@@ -13,7 +13,7 @@ STACK := cargo run --quiet --package tidemark-stack --bin stack --
 help: ## Show the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ Develop
 
@@ -72,3 +72,4 @@ bench: ## Compare the release build with its own raw sidecar (wrk; writes to sta
 
 include terraform/terraform.mk
 include charts/charts.mk
+include .github/pipelines.mk

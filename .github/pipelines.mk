@@ -1,0 +1,120 @@
+##@ Pipelines
+
+TIDEMARK_CACHE_DIR ?= $(HOME)/.cache/tidemark
+TOOLS ?= $(TIDEMARK_CACHE_DIR)/tools
+
+# The image's name, without tag or digest.
+IMAGE ?= ghcr.io/tidemark/tidemark
+STAGING_VALUES := charts/tidemark/values-staging.yaml
+PRODUCTION_VALUES := charts/tidemark/values-production.yaml
+
+PIPELINES := .github/scripts
+ACTIONLINT := $(TOOLS)/actionlint-1.7.7/actionlint
+CARGO_DENY := $(TOOLS)/cargo-deny-0.20.2/bin/cargo-deny
+CARGO_TARPAULIN := $(TOOLS)/cargo-tarpaulin-0.37.5/bin/cargo-tarpaulin
+# A folder of packages, named by what the list of them says.
+PIPELINES_PACKAGES := $(TOOLS)/pipelines-$(shell sha256sum < .github/requirements.txt | head -c 12)
+PIPELINES_PYTHON := PYTHONPATH=$(PIPELINES_PACKAGES) PATH="$(PIPELINES_PACKAGES)/bin:$$PATH" python3
+export PYTHONDONTWRITEBYTECODE := 1
+
+$(ACTIONLINT):
+	GOBIN=$(@D) CGO_ENABLED=0 go install -trimpath -p 1 github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
+
+# An interrupted installation must not look finished: it is made beside its place and moved.
+$(PIPELINES_PACKAGES):
+	mkdir -p $(TOOLS)
+	rm -rf $@.new
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+		--target $@.new --requirement .github/requirements.txt
+	mv $@.new $@
+
+$(CARGO_DENY):
+	env --unset=CARGO_TARGET_DIR cargo install --quiet --locked --root $(TOOLS)/cargo-deny-0.20.2 cargo-deny@0.20.2
+
+$(CARGO_TARPAULIN):
+	env --unset=CARGO_TARGET_DIR cargo install --quiet --locked --root $(TOOLS)/cargo-tarpaulin-0.37.5 cargo-tarpaulin@0.37.5
+
+.PHONY: pipelines-tools
+pipelines-tools: $(ACTIONLINT) $(PIPELINES_PACKAGES) ## Install what pipelines-check needs
+
+.PHONY: pipelines-check
+pipelines-check: pipelines-tools ## Check workflows, their scripts, and the shell scripts and units of deploy/
+	$(PIPELINES_PYTHON) $(PIPELINES)/check.py
+	PATH="$(PIPELINES_PACKAGES)/bin:$$PATH" $(ACTIONLINT)
+	$(PIPELINES_PACKAGES)/bin/zizmor --offline --quiet --persona=pedantic --no-progress .github
+	$(PIPELINES_PYTHON) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(PIPELINES_PYTHON) -m check_jsonschema --builtin-schema vendor.renovate .github/renovate.json
+	PATH="$(PIPELINES_PACKAGES)/bin:$$PATH" shellcheck $(PIPELINES)/*.sh deploy/*.sh
+	deploy/systemd/check.sh
+	$(PIPELINES_PYTHON) -m unittest discover --start-directory $(PIPELINES)/tests
+
+.PHONY: pipelines-evidence
+pipelines-evidence: pipelines-tools ## Write docs/evidence/pipelines.txt
+	@$(PIPELINES)/evidence.sh docs/evidence/pipelines.txt "The pipelines, checked; none was run by GitHub" \
+		"$(ACTIONLINT) --version" "$(PIPELINES_PACKAGES)/bin/zizmor --version" \
+		"make --no-print-directory pipelines-check"
+
+.PHONY: dependencies-check
+dependencies-check: $(CARGO_DENY) ## Licences, bans, sources and known holes of all dependencies (deny.toml)
+	$(CARGO_DENY) --all-features check $(if $(OFFLINE),bans licenses sources)
+
+.PHONY: crates-dry
+crates-dry: ## Package every crate as a registry would get it; none is published
+	cargo package --workspace --no-verify --exclude-lockfile $(if $(CI),,--allow-dirty)
+
+.PHONY: coverage
+coverage: $(CARGO_TARPAULIN) ## Lines that the unit and property tests reach
+	$(CARGO_TARPAULIN) tarpaulin --config .github/tarpaulin.toml
+
+.PHONY: faults
+faults: ## The acceptance suite, kills and outages included, ROUNDS times in a row
+	for round in $$(seq $(or $(ROUNDS),10)); do \
+		echo "round $$round"; cargo test --package tidemark-acceptance || exit 1; done
+
+.PHONY: bench-report
+bench-report: ## What bench prints, also in target/bench.txt
+	mkdir -p target
+	$(MAKE) --no-print-directory bench | tee target/bench.txt
+
+.PHONY: staged-image
+staged-image: $(PIPELINES_PACKAGES) ## Say which image staging runs (IMAGE)
+	@digest=$$($(PIPELINES_PYTHON) $(PIPELINES)/image_digest.py $(STAGING_VALUES)); \
+		echo "image=$${digest:+$(IMAGE)@$$digest}" | tee -a $${GITHUB_OUTPUT:-/dev/null}
+
+# What follows changes the world outside; the workflows call it, with the rights that they were given.
+
+.PHONY: image-candidate
+image-candidate: ## Build the image for looking at it (tidemark:candidate), not for others
+	$(PIPELINES)/publish.sh load tidemark:candidate
+
+.PHONY: image-publish
+image-publish: ## Build and push the image by its digest (IMAGE)
+	$(PIPELINES)/publish.sh push $(IMAGE)
+
+.PHONY: image-sign
+image-sign: ## Sign an image without a key (IMAGE, DIGEST)
+	cosign sign --yes $(IMAGE)@$(DIGEST)
+
+.PHONY: image-verify
+image-verify: $(PIPELINES_PACKAGES) ## See that our pipeline signed the image that staging runs (IMAGE, REPOSITORY)
+	$(PIPELINES)/verify.sh $(IMAGE)@$$($(PIPELINES_PYTHON) $(PIPELINES)/image_digest.py $(STAGING_VALUES))
+
+.PHONY: stage
+stage: $(PIPELINES_PACKAGES) ## Commit and push an image's digest into staging's values (IMAGE, DIGEST, COMMIT)
+	PYTHONPATH=$(PIPELINES_PACKAGES) $(PIPELINES)/stage.sh $(STAGING_VALUES) $(IMAGE) $(DIGEST) $(COMMIT)
+
+.PHONY: stage-wait
+stage-wait: ## Wait until Argo CD runs an image in health (APPLICATION, DIGEST, STAGED)
+	python3 $(PIPELINES)/argocd.py $(APPLICATION) $(DIGEST) $(if $(STAGED),--commit $(STAGED))
+
+.PHONY: promote
+promote: $(PIPELINES_PACKAGES) ## Propose staging's image for production (IMAGE, SOURCE)
+	PYTHONPATH=$(PIPELINES_PACKAGES) $(PIPELINES)/promote.sh $(IMAGE) $(STAGING_VALUES) $(PRODUCTION_VALUES) $(SOURCE)
+
+.PHONY: changelog
+changelog: ## Print what changed (SINCE, UNTIL; the last tag and HEAD by default)
+	@python3 $(PIPELINES)/changelog.py "$(or $(SINCE),$$(git describe --tags --abbrev=0 2> /dev/null || true))" "$(or $(UNTIL),HEAD)"
+
+.PHONY: release
+release: $(HELM) ## Tag the image, push the charts, publish the notes (IMAGE, TAG, REPOSITORY)
+	HELM=$(HELM) $(PIPELINES)/release.sh $(IMAGE) $(TAG) $(REPOSITORY) $(patsubst %/Chart.yaml,%,$(wildcard charts/*/Chart.yaml))
