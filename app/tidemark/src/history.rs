@@ -36,7 +36,7 @@ struct HistoryRole {
 const LARGEST_BATCH: u16 = 500;
 /// How long the sidecar collects a batch [ms]. Events should be readable a tenth of a second after the change;
 /// within that, a longer wait makes larger batches, and each event cheaper.
-const LONGEST_WAIT: u16 = 40;
+const LONGEST_WAIT: u16 = 100;
 
 pub fn start(foundation: &Foundation) -> Offer {
     let configuration = &foundation.configuration.history;

@@ -71,7 +71,7 @@ pub struct Foundation {
 }
 
 /// Publishes in flight at a time. Fewer make larger bulks: on two cores more only divide the same work.
-const RELAY_LANES: usize = 4;
+const RELAY_LANES: usize = 2;
 
 /// Times a batch is tried against other replicas. Two that contend for one page all the time win about every
 /// second try; eight lost in a row were seen in tests.

@@ -1,6 +1,6 @@
 //! The state store component, as pages need it: one key, one compare-and-set.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,7 +8,6 @@ use dapr::dapr::proto::{
     common::v1::{Etag, StateItem, StateOptions, state_options::StateConcurrency},
     runtime::v1::{DeleteStateRequest, GetBulkStateRequest, GetStateRequest, SaveStateRequest},
 };
-use tokio::sync::Semaphore;
 use tonic::Code;
 
 use super::sidecar::{Sidecar, SidecarError, measured, with_deadline};
@@ -27,12 +26,7 @@ pub struct StateComponent {
     sidecar: Sidecar,
     component: String,
     deadline: Duration,
-    saves: Arc<Semaphore>,
 }
-
-/// Saves under way at a time. What has to wait is joined by further commands of its page, so that under load
-/// one save carries more of them; a sidecar on a few cores does not get faster by more calls at once.
-const SAVES_AT_ONCE: usize = 16;
 
 /// The sidecar could not read one item of a bulk.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +38,7 @@ struct UnreadableItem {
 
 impl StateComponent {
     pub fn new(sidecar: Sidecar, component: String, deadline: Duration) -> Self {
-        Self { sidecar, component, deadline, saves: Arc::new(Semaphore::new(SAVES_AT_ONCE)) }
+        Self { sidecar, component, deadline }
     }
 
     /// Answers whether the store answers.
@@ -140,7 +134,6 @@ impl StateStore for StateComponent {
             metadata,
         };
         let request = SaveStateRequest { store_name: self.component.clone(), states: vec![item] };
-        let _turn = self.saves.acquire().await;
         let mut client = self.sidecar.client();
         let call = client.save_state(with_deadline(request, self.deadline));
         measured("save_state", call).await.map_err(save_error)

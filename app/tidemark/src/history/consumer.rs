@@ -5,11 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use metrics::{counter, histogram};
-use serde::Serialize;
 use tidemark_protocol::ledger::{self, HistoryEvent};
 use tokio::time::timeout;
 use tracing::{debug, error};
-use uuid::Uuid;
 
 use super::schema::Schema;
 use crate::dapr::{
@@ -33,24 +31,6 @@ struct NotReady;
 const PATIENCE: Duration = Duration::from_secs(5);
 const PUBLISH_DEADLINE: Duration = Duration::from_secs(10);
 
-/// An event as the columns hold it.
-#[derive(Serialize)]
-struct Row {
-    timestamp: String,
-    event_type: String,
-    entity: String,
-    entity_id: String,
-    group_id: Option<String>,
-    group_name: Option<String>,
-    task_id: Option<String>,
-    task_name: Option<String>,
-    changes: String,
-    user_name: String,
-    workspace: String,
-    event_id: Uuid,
-    event_data: HistoryEvent,
-}
-
 /// A delivery that can never become a row.
 struct DeadLetter {
     delivery: Delivery,
@@ -64,16 +44,16 @@ impl Consumer {
 
     /// Writes the rows with one statement. If the data of any row is at fault, writes them one by one and
     /// returns those that the database will never take.
-    async fn write(&self, rows: Vec<(Delivery, Row)>) -> Result<Vec<DeadLetter>, DatabaseError> {
-        let batch: Vec<&Row> = rows.iter().map(|(_, row)| row).collect();
+    async fn write(&self, rows: Vec<(Delivery, HistoryEvent)>) -> Result<Vec<DeadLetter>, DatabaseError> {
+        let batch: Vec<&HistoryEvent> = rows.iter().map(|(_, event)| event).collect();
         match self.record(&batch).await {
             Ok(()) => return Ok(Vec::new()),
             Err(fault) if !fault.is_data_fault() => return Err(fault),
             Err(_) => {}
         }
         let mut refused = Vec::new();
-        for (delivery, row) in rows {
-            match self.record(&[&row]).await {
+        for (delivery, event) in rows {
+            match self.record(&[&event]).await {
                 Ok(()) => {}
                 Err(fault) if fault.is_data_fault() => {
                     let reason = WithCauses(&fault).to_string();
@@ -85,12 +65,13 @@ impl Consumer {
         Ok(refused)
     }
 
-    async fn record(&self, rows: &[&Row]) -> Result<(), DatabaseError> {
-        if rows.is_empty() {
+    /// The database takes the columns out of the events itself: sent beside them they would double the bytes.
+    async fn record(&self, events: &[&HistoryEvent]) -> Result<(), DatabaseError> {
+        if events.is_empty() {
             return Ok(());
         }
-        let rows = serde_json::to_string(rows).expect("strings and numbers always make JSON");
-        self.database.execute("SELECT record_events($1::text::jsonb)", &[&rows]).await
+        let events = serde_json::to_string(events).expect("strings and numbers always make JSON");
+        self.database.execute("SELECT record_events($1::text::jsonb)", &[&events]).await
     }
 
     async fn bury(&self, dead: Vec<DeadLetter>) -> Result<(), ConsumeError> {
@@ -117,26 +98,12 @@ impl Consumer {
     }
 }
 
-fn read(payload: &[u8]) -> Result<Row, String> {
+/// The event, if it can become a row.
+fn read(payload: &[u8]) -> Result<HistoryEvent, String> {
     let event = ledger::decode(payload).map_err(|fault| WithCauses(&fault).to_string())?;
-    let event_id = ledger::event_id(&event).ok_or("the event id is no UUID")?;
-    let timestamp = Timestamp::from_millisecond(event.timestamp).map_err(|fault| fault.to_string())?;
-    let payload = event.payload.clone();
-    Ok(Row {
-        timestamp: timestamp.to_string(),
-        event_type: event.event_type.clone(),
-        entity: payload.entity,
-        entity_id: payload.entity_id,
-        group_id: payload.group_id,
-        group_name: payload.group_name,
-        task_id: payload.task_id,
-        task_name: payload.task_name,
-        changes: payload.changes,
-        user_name: payload.user,
-        workspace: payload.workspace,
-        event_id,
-        event_data: event,
-    })
+    ledger::event_id(&event).ok_or("the event id is no UUID")?;
+    Timestamp::from_millisecond(event.timestamp).map_err(|fault| fault.to_string())?;
+    Ok(event)
 }
 
 #[async_trait]
@@ -151,17 +118,13 @@ impl EventConsumer for Consumer {
         let (mut rows, mut dead) = (Vec::with_capacity(batch.len()), Vec::new());
         for delivery in batch {
             match read(&delivery.payload) {
-                Ok(row) => rows.push((delivery, row)),
+                Ok(event) => rows.push((delivery, event)),
                 Err(reason) => dead.push(DeadLetter { delivery, reason }),
             }
         }
-        for (_, row) in &rows {
-            debug!(
-                event_type = row.event_type,
-                time = row.timestamp,
-                changes = row.changes,
-                "event recorded"
-            );
+        for (_, event) in &rows {
+            let (event_type, time) = (&event.event_type, event.timestamp);
+            debug!(event_type, time, changes = event.payload.changes, "event arrived");
         }
         dead.extend(self.write(rows).await.map_err(|fault| ConsumeError(fault.into()))?);
         self.bury(dead).await

@@ -33,6 +33,11 @@ pub struct Configuration {
     /// Keys that one page remembers of [`Pages::edit_once`](super::Pages::edit_once); the oldest go first.
     pub edit_keys_per_page: usize,
 
+    /// Pages whose commands are worked on at a time. A page that has to wait is joined by further commands, so
+    /// that under load one save carries more of them.
+    pub batches_at_once: usize,
+    /// After waiting this long a page goes ahead all the same: a store that hangs must not hold up every page.
+    pub longest_wait: Duration,
     /// Commands that one save carries at most.
     pub commands_per_save: usize,
     /// Commands that may wait for one page.
@@ -93,6 +98,8 @@ impl Configuration {
             outbox_events: 100_000,
             key_retention: Duration::from_hours(24),
             edit_keys_per_page: 128,
+            batches_at_once: 8,
+            longest_wait: Duration::from_millis(250),
             commands_per_save: 256,
             mailbox: 1024,
             writers: 16_384,

@@ -48,6 +48,8 @@ pub(super) struct Engine {
     pub(super) register: Register,
     /// Permits of tidy-up saves.
     pub(super) tidying: Semaphore,
+    /// Batches of commands under way.
+    pub(super) turns: Semaphore,
     tasks: TaskTracker,
     /// Everything ends as it is.
     pub(super) stopped: CancellationToken,
@@ -79,6 +81,7 @@ impl Engine {
             relay,
             register,
             tidying: Semaphore::new(configuration.tidy_parallelism.max(1)),
+            turns: Semaphore::new(configuration.batches_at_once.max(1)),
             tasks: TaskTracker::new(),
             stopped: CancellationToken::new(),
             draining: CancellationToken::new(),

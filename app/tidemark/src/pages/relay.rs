@@ -17,7 +17,7 @@ use std::{
 
 use tokio::{
     sync::{Notify, mpsc},
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until},
 };
 use uuid::Uuid;
 
@@ -72,6 +72,10 @@ pub(super) struct Lane {
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
+/// The shortest time from one publish of a lane to the next. An event that comes alone goes at once; under load
+/// the next publish carries more of them, which costs the sidecar, the broker and the consumers less.
+const PACE: Duration = Duration::from_millis(30);
 
 impl Relay {
     pub(super) fn new(
@@ -134,7 +138,9 @@ impl Lane {
     pub(super) async fn run(mut self) {
         let mut waiting = VecDeque::new();
         let mut received = Vec::new();
+        let mut next = Instant::now();
         loop {
+            sleep_until(next).await;
             if waiting.is_empty() {
                 if self.queue.recv_many(&mut received, self.events_per_publish).await == 0 {
                     return;
@@ -148,6 +154,9 @@ impl Lane {
             }
             self.note(|lane| lane.oldest = waiting.front().map(|oldest| oldest.since));
             let count = self.batch(&waiting);
+            if count < self.events_per_publish {
+                next = Instant::now() + PACE;
+            }
             self.publish(waiting.iter().take(count).map(|waiting| waiting.event.clone()).collect()).await;
             self.progress.unpublished.fetch_sub(count, Ordering::Relaxed);
             for published in waiting.drain(..count) {

@@ -23,7 +23,7 @@ use std::{
 use tokio::{
     sync::{mpsc, oneshot},
     task::yield_now,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use uuid::Uuid;
 
@@ -194,7 +194,16 @@ impl Writer {
             tokio::select! {
                 biased;
                 _ = self.mailbox.recv_many(&mut messages, commands_per_save) => {
+                    if let Some(kind) = most_demanding(&messages) {
+                        self.prepare(kind).await;
+                    }
+                    let turn = timeout(engine.configuration.longest_wait, engine.turns.acquire()).await;
+                    // What has come meanwhile comes along.
+                    while messages.len() < commands_per_save && let Ok(more) = self.mailbox.try_recv() {
+                        messages.push(more);
+                    }
                     self.process(&mut messages).await;
+                    drop(turn);
                     // The callers just answered often have the next command ready: let them send it, so that
                     // they share the next save instead of every second one.
                     yield_now().await;
@@ -261,6 +270,19 @@ impl Writer {
         if !self.relayed.is_empty() && self.relayed.values().all(|&published| published) {
             // Quiet from now: the tidy-up waits from here.
             self.busy_at = Instant::now();
+        }
+    }
+
+    /// Does beforehand what most batches need and what pages can share: reads the page, and has it registered.
+    async fn prepare(&mut self, kind: Kind) {
+        if self.loaded.as_ref().is_none_or(|loaded| loaded.is_stale) && self.load().await.is_err() {
+            // The commit tries again, and answers.
+            return;
+        }
+        // An edit of a page that does not exist changes nothing.
+        let is_there = self.loaded.as_ref().is_some_and(|loaded| loaded.base != Base::Absent);
+        if kind == Kind::Append || is_there {
+            drop(self.note_page().await);
         }
     }
 
@@ -739,6 +761,19 @@ impl Desk<'_> {
         self.changed |= !self.page.body.sealed;
         self.page.body.sealed = true;
     }
+}
+
+/// An append if there is one, an edit if there is any command.
+fn most_demanding(messages: &[Message]) -> Option<Kind> {
+    let mut found = None;
+    for message in messages {
+        match message {
+            Message::Command(command) if command.kind() == Kind::Append => return Some(Kind::Append),
+            Message::Command(command) => found = Some(command.kind()),
+            Message::Visit(_) | Message::Settled(_) => {}
+        }
+    }
+    found
 }
 
 pub(super) fn pages_limit(engine: &Engine, number: u32) -> LimitExceeded {

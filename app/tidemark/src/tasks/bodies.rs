@@ -64,6 +64,12 @@ pub struct TaskBody {
     comments: Option<Vec<CommentBody>>,
 }
 
+/// An answer that is one task.
+#[derive(Serialize)]
+pub struct TaskAnswer {
+    pub task: TaskBody,
+}
+
 impl TaskBody {
     pub fn new(task: &Task, comment_count: u64) -> Self {
         Self {

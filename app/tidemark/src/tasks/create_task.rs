@@ -7,7 +7,6 @@ use axum::{
 };
 use http::{StatusCode, header};
 use serde::Deserialize;
-use serde_json::json;
 use tidemark_domain::{
     Change, Group, GroupId, Rank, Task, TaskId, TaskStatus,
     task::{Description, Schedule, TaskName, parse_day},
@@ -17,7 +16,7 @@ use tidemark_protocol::stored;
 use super::{
     TasksRole,
     board::{self, Author, tasks_of},
-    bodies::TaskBody,
+    bodies::{TaskAnswer, TaskBody},
     create_group::inbox,
 };
 use crate::{
@@ -137,7 +136,7 @@ async fn create(
         (header::LOCATION, format!("/api/tasks/{}", task.id).parse().map_err(|_| Problem::internal())?),
         (header::ETAG, conditional::etag(task.version)),
     ];
-    let body = Json(json!({ "task": TaskBody::new(&task, 0) }));
+    let body = Json(TaskAnswer { task: TaskBody::new(&task, 0) });
     let mut response = (StatusCode::CREATED, headers, body).into_response();
     if replayed {
         idempotency::mark_replayed(&mut response);

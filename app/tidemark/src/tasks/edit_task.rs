@@ -5,14 +5,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::header;
-use serde_json::json;
 use tidemark_domain::{Change, Task, TaskId, task::InvalidSchedule};
 use tidemark_protocol::stored::{self, CorruptEntry};
 
 use super::{
     TasksRole,
     board::{self, tasks_of},
-    bodies::TaskBody,
+    bodies::{TaskAnswer, TaskBody},
 };
 use crate::{
     http::{Problem, conditional, conditional::IfMatch, refusal, request},
@@ -89,7 +88,7 @@ pub async fn edit_task(
     let comments = role.board.comments_of(&caller.workspace, std::slice::from_ref(&task)).await?;
     let body = TaskBody::new(&task, comments.first().map_or(0, |first| first.count));
     let etag = [(header::ETAG, conditional::etag(task.version))];
-    Ok((etag, Json(json!({ "task": body }))).into_response())
+    Ok((etag, Json(TaskAnswer { task: body })).into_response())
 }
 
 fn put(edit: &mut PageEdit<'_>, task: &Task) -> u64 {

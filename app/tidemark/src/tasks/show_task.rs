@@ -6,10 +6,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::header;
-use serde_json::json;
 use tidemark_domain::TaskId;
 
-use super::{TasksRole, bodies::TaskBody};
+use super::{
+    TasksRole,
+    bodies::{TaskAnswer, TaskBody},
+};
 use crate::{
     http::{PathId, Problem, conditional},
     identity::Caller,
@@ -29,5 +31,5 @@ pub async fn handle(
         None => TaskBody::new(&task, 0),
     };
     let etag = [(header::ETAG, conditional::etag(task.version))];
-    Ok((etag, Json(json!({ "task": body }))).into_response())
+    Ok((etag, Json(TaskAnswer { task: body })).into_response())
 }

@@ -1,4 +1,4 @@
--- Writes a batch of events; those that are known already add nothing.
+-- Writes a batch of events, as the ledger's JSON has them; those that are known already add nothing.
 --
 -- Batches take turns: a row's number is drawn and made visible before the next batch draws one. So whoever has
 -- read up to a number has missed none below it, and may go on from there.
@@ -10,12 +10,15 @@ BEGIN
         workspace, event_data, event_id
     )
     SELECT
-        "timestamp", event_type, entity, entity_id, group_id, group_name, task_id, task_name, changes, user_name,
-        workspace, event_data, event_id
-    FROM jsonb_to_recordset(batch) AS event (
-        "timestamp" timestamptz, event_type text, entity text, entity_id text, group_id text, group_name text,
-        task_id text, task_name text, changes text, user_name text, workspace text, event_data jsonb, event_id uuid
-    )
+        'epoch'::timestamptz + (event ->> 'timestamp')::bigint * INTERVAL '1 millisecond', event ->> 'eventType',
+        entity, "entityId", "groupId", "groupName", "taskId", "taskName", changes, "user", workspace, event,
+        (event ->> 'eventId')::uuid
+    FROM
+        jsonb_array_elements(batch) AS event,
+        jsonb_to_record(event -> 'payload') AS payload (
+            entity text, "entityId" text, "groupId" text, "groupName" text, "taskId" text, "taskName" text,
+            changes text, "user" text, workspace text
+        )
     ON CONFLICT DO NOTHING;
 END
 $function$;
