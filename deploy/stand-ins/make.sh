@@ -31,7 +31,7 @@ name_of() {
         registry) image schema-registry ;;
         database) image timescaledb ;;
         rabbitmq) image rabbitmq ;;
-        edge) image edge ;;
+        edge) image nginx ;;
         prometheus) image prometheus ;;
         alertmanager) image alertmanager ;;
         *) echo "unknown stand-in: $1" >&2; exit 2 ;;
