@@ -61,6 +61,21 @@ pub struct ServeConfiguration {
     pub telemetry: TelemetryConfiguration,
 }
 
+/// Everything that `tidemark migrate` can be told.
+#[derive(Debug, Args)]
+pub struct MigrateConfiguration {
+    /// How long to try before giving up [seconds]
+    #[arg(long, default_value = "300", value_parser = duration)]
+    pub within: Duration,
+
+    #[command(flatten)]
+    pub sidecar: SidecarConfiguration,
+    #[command(flatten)]
+    pub history: HistoryConfiguration,
+    #[command(flatten)]
+    pub telemetry: TelemetryConfiguration,
+}
+
 /// The name becomes part of storage keys.
 fn instance_name(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');

@@ -8,6 +8,7 @@ pub mod app_channel;
 pub mod binding;
 pub mod invocation;
 pub mod publisher;
+mod save_queue;
 pub mod secrets;
 pub mod sidecar;
 pub mod state;

@@ -18,7 +18,8 @@ use tidemark_protocol::ledger;
 
 use self::{consumer::Consumer, log_summary::SummaryCache, schema::Schema};
 use crate::{
-    dapr::{DatabaseBinding, Subscription},
+    configuration::MigrateConfiguration,
+    dapr::{DatabaseBinding, Sidecar, Subscription},
     health::{Dependency, PROBE_DEADLINE},
     identity::Verifier,
     roles::{Foundation, Offer, Role},
@@ -72,6 +73,17 @@ pub fn start(foundation: &Foundation) -> Offer {
         dependencies: vec![dependency],
         ..Offer::default()
     }
+}
+
+/// Brings the tables up to date through a sidecar, without serving anything.
+pub async fn migrate(configuration: &MigrateConfiguration) -> anyhow::Result<()> {
+    let history = &configuration.history;
+    let sidecar = Sidecar::new(&configuration.sidecar)?;
+    let database = DatabaseBinding::new(sidecar, history.history_binding.clone(), history.history_deadline);
+    let limit = configuration.within;
+    let engine = schema::ready_within(database, limit).await;
+    anyhow::ensure!(engine.is_some(), "the history's tables were not ready within {limit:?}");
+    Ok(())
 }
 
 fn router(role: HistoryRole) -> Router {

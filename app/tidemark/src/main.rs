@@ -22,7 +22,7 @@ mod telemetry;
 use std::{net::SocketAddr, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use configuration::ServeConfiguration;
+use configuration::{MigrateConfiguration, ServeConfiguration};
 use roles::Role;
 
 #[global_allocator]
@@ -54,6 +54,11 @@ enum Command {
         #[command(flatten)]
         configuration: Box<ServeConfiguration>,
     },
+    /// Bring the history's tables up to date and end; `serve` does the same when it starts
+    Migrate {
+        #[command(flatten)]
+        configuration: Box<MigrateConfiguration>,
+    },
     /// Create the demo users and the sample board through a running API; what exists is left alone
     Seed {
         /// The API's base address
@@ -76,6 +81,7 @@ async fn main() -> ExitCode {
             serve::run(*configuration, roles).await
         }
         Command::Config { describe, configuration } => check_configuration(describe, &configuration),
+        Command::Migrate { configuration } => migrate(&configuration).await,
         Command::Seed { url } => seed::run(&url).await,
         Command::Health { address } => ask_health(address).await,
     };
@@ -96,6 +102,13 @@ fn check_configuration(describe: bool, configuration: &ServeConfiguration) -> an
     configuration.check()?;
     println!("the configuration has no fault");
     Ok(())
+}
+
+async fn migrate(configuration: &MigrateConfiguration) -> anyhow::Result<()> {
+    let telemetry = telemetry::start(&configuration.telemetry, "tidemark-migrate", "tidemark-migrate")?;
+    let outcome = history::migrate(configuration).await;
+    telemetry.stop();
+    outcome
 }
 
 async fn ask_health(address: SocketAddr) -> anyhow::Result<()> {

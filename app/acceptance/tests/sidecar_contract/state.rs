@@ -22,6 +22,7 @@ pub fn trials() -> Vec<Trial<Contract>> {
         of_many_saves_with_one_etag_exactly_one_wins,
         an_etag_holds_with_first_write_and_without_options_but_not_with_last_write,
         a_save_without_etag_is_refused_once_a_key_was_saved_with_first_write,
+        items_saved_in_one_call_are_each_on_their_own,
         an_etag_that_is_no_number_is_an_invalid_argument,
         refused_saves_do_not_close_the_store,
         a_circuit_breaker_would_take_refused_saves_for_an_outage,
@@ -123,6 +124,23 @@ async fn a_save_without_etag_is_refused_once_a_key_was_saved_with_first_write(
         assert!(refused.is_err(), "a save without ETag has overwritten a first-write item");
     }
     assert_eq!(store.get("branded").await?, Item::new("one", "1"));
+    Ok(())
+}
+
+/// The error does not say which item failed: Tidemark reads each of them again.
+async fn items_saved_in_one_call_are_each_on_their_own(contract: Arc<Contract>) -> Outcome {
+    let (store, _calm) = contract.store().await?;
+    store.save("joined-b", "before", "-1").await?;
+    let joined = |etag: &str| {
+        let items = ["joined-a", "joined-b", "joined-c"];
+        items.map(|key| first_write(item(key, "after", Some(etag)))).to_vec()
+    };
+    assert_eq!(refusal(store.save_items(joined("-1")).await), Some(Code::Aborted));
+    assert_eq!(store.get("joined-a").await?, Item::new("after", "1"));
+    assert_eq!(store.get("joined-b").await?, Item::new("before", "1"));
+    assert_eq!(store.get("joined-c").await?, Item::new("after", "1"));
+    store.save_items(joined("1")).await?;
+    assert_eq!(store.get("joined-b").await?, Item::new("after", "2"));
     Ok(())
 }
 

@@ -72,7 +72,11 @@ impl Store {
     }
 
     pub async fn save_item(&self, item: StateItem) -> Result<(), Status> {
-        let request = SaveStateRequest { store_name: COMPONENT.to_owned(), states: vec![item] };
+        self.save_items(vec![item]).await
+    }
+
+    pub async fn save_items(&self, states: Vec<StateItem>) -> Result<(), Status> {
+        let request = SaveStateRequest { store_name: COMPONENT.to_owned(), states };
         self.client.clone().save_state(call(request, self.deadline)).await.map(drop)
     }
 

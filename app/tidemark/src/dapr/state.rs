@@ -8,8 +8,8 @@ use dapr::dapr::proto::{
     common::v1::{Etag, StateItem, StateOptions, state_options::StateConcurrency},
     runtime::v1::{DeleteStateRequest, GetBulkStateRequest, GetStateRequest, SaveStateRequest},
 };
-use tonic::Code;
 
+use super::save_queue::{SaveQueue, save_error};
 use super::sidecar::{Sidecar, SidecarError, measured, with_deadline};
 use crate::pages::{Precondition, SaveError, StateStore, StoreError, Versioned};
 
@@ -26,6 +26,7 @@ pub struct StateComponent {
     sidecar: Sidecar,
     component: String,
     deadline: Duration,
+    saves: SaveQueue,
 }
 
 /// The sidecar could not read one item of a bulk.
@@ -38,7 +39,8 @@ struct UnreadableItem {
 
 impl StateComponent {
     pub fn new(sidecar: Sidecar, component: String, deadline: Duration) -> Self {
-        Self { sidecar, component, deadline }
+        let saves = SaveQueue::new(sidecar.clone(), component.clone(), deadline);
+        Self { sidecar, component, deadline, saves }
     }
 
     /// Answers whether the store answers.
@@ -74,15 +76,6 @@ fn etag(precondition: Precondition) -> Etag {
         Precondition::Etag(etag) => etag,
     };
     Etag { value }
-}
-
-fn save_error(fault: SidecarError) -> SaveError {
-    // `Aborted` is what a mismatch looks like, though an outage may look like that too.
-    if fault.code == Code::Aborted {
-        SaveError::Refused(StoreError::new(fault))
-    } else {
-        SaveError::Unknown(StoreError::new(fault))
-    }
 }
 
 #[async_trait]
@@ -122,21 +115,20 @@ impl StateStore for StateComponent {
         precondition: Precondition,
         time_to_live: Option<Duration>,
     ) -> Result<(), SaveError> {
-        let metadata = match time_to_live {
-            Some(time) => HashMap::from([("ttlInSeconds".to_owned(), time.as_secs().max(1).to_string())]),
-            None => HashMap::new(),
-        };
-        let item = StateItem {
+        let mut item = StateItem {
             key: key.to_owned(),
             value: value.into(),
             etag: Some(etag(precondition)),
             options: Some(first_write()),
-            metadata,
+            metadata: HashMap::new(),
         };
+        let Some(time) = time_to_live else { return self.saves.save(item).await };
+        // What lives for a short time only, such as a lease, waits for nobody and depends on nobody.
+        item.metadata.insert("ttlInSeconds".to_owned(), time.as_secs().max(1).to_string());
         let request = SaveStateRequest { store_name: self.component.clone(), states: vec![item] };
         let mut client = self.sidecar.client();
         let call = client.save_state(with_deadline(request, self.deadline));
-        measured("save_state", call).await.map_err(save_error)
+        measured("save_state", call).await.map_err(|fault| save_error(fault, true))
     }
 
     async fn delete(&self, key: &str, precondition: Precondition) -> Result<(), SaveError> {
@@ -149,7 +141,7 @@ impl StateStore for StateComponent {
         };
         let mut client = self.sidecar.client();
         let call = client.delete_state(with_deadline(request, self.deadline));
-        measured("delete_state", call).await.map_err(save_error)
+        measured("delete_state", call).await.map_err(|fault| save_error(fault, true))
     }
 
     fn next_etag(&self, saved_over: Option<&str>) -> Option<String> {

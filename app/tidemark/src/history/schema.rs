@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 use tracing::{info, warn};
 
 use crate::{
@@ -56,20 +56,7 @@ impl Schema {
         let (ready, schema) = watch::channel(None);
         let stopping = foundation.stopping.clone();
         let migrate = async move {
-            let database = database.with_deadline(MIGRATION_DEADLINE);
-            loop {
-                match migrate(&database).await {
-                    Ok(engine) => {
-                        info!(?engine, "history tables are ready");
-                        ready.send_replace(Some(engine));
-                        return;
-                    }
-                    Err(fault) => {
-                        warn!(error = %WithCauses(&fault), "history tables are not ready yet");
-                    }
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
+            ready.send_replace(Some(until_ready(database).await));
         };
         foundation.tasks.spawn(async move {
             stopping.run_until_cancelled(migrate).await;
@@ -80,6 +67,25 @@ impl Schema {
     /// Waits until the tables are ready. `None` if the process stops before that.
     pub async fn ready(&mut self) -> Option<Engine> {
         self.0.wait_for(Option::is_some).await.ok().and_then(|engine| *engine)
+    }
+}
+
+/// Brings the tables up to date, trying again until `limit` has passed. `None` if they are not ready by then.
+pub async fn ready_within(database: DatabaseBinding, limit: Duration) -> Option<Engine> {
+    timeout(limit, until_ready(database)).await.ok()
+}
+
+async fn until_ready(database: DatabaseBinding) -> Engine {
+    let database = database.with_deadline(MIGRATION_DEADLINE);
+    loop {
+        match migrate(&database).await {
+            Ok(engine) => {
+                info!(?engine, "history tables are ready");
+                return engine;
+            }
+            Err(fault) => warn!(error = %WithCauses(&fault), "history tables are not ready yet"),
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::{
-    super::{CollectionKey, EditError, PageKey},
+    super::{CollectionKey, Configuration, EditError, PageKey},
     world::{
         Call, Refusal, Replica, SaveFault, World, add, collection, emit, eventually, extend, remove, text,
     },
@@ -64,6 +64,58 @@ async fn commands_that_wait_while_a_save_is_under_way_share_the_next_one() {
     }
     assert_eq!(versions, (3..53).collect::<Vec<u64>>());
     assert_eq!(saves(&world) - before, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_that_come_while_their_page_waits_for_its_turn_share_a_save() {
+    let world = World::new(1);
+    let configuration = Configuration {
+        batches_at_once: 1,
+        longest_wait: Duration::from_mins(1),
+        ..World::configuration("one")
+    };
+    let replica = world.replica_with(configuration, None);
+    replica.add(&tasks(), "task").await.unwrap();
+    replica.add(&collection("tasks/other"), "task").await.unwrap();
+    eventually("the outbox is tidied", || world.memory.outbox(&page()) == 0).await;
+    let before = saves(&world);
+    replica.fate.hold(Call::Save, "tasks/other/0");
+    let extend = |page: PageKey, word: String| {
+        let replica = replica.clone();
+        tokio::spawn(async move { replica.extend(&page, "task", &word).await })
+    };
+    let other = extend(collection("tasks/other").page(0), "slow".to_owned());
+    replica.fate.waiting.notified().await;
+    let mut commands = Vec::new();
+    for number in 0..10 {
+        commands.push(extend(page(), format!("w{number}")));
+        // Each is with the writer before the next one begins.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    replica.fate.let_go();
+    other.await.unwrap().unwrap();
+    for command in commands {
+        command.await.unwrap().unwrap();
+    }
+    assert_eq!(saves(&world) - before, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_goes_ahead_when_its_turn_does_not_come() {
+    let world = World::new(1);
+    let configuration = Configuration { batches_at_once: 1, ..World::configuration("one") };
+    let replica = world.replica_with(configuration, None);
+    replica.add(&tasks(), "task").await.unwrap();
+    replica.fate.hold(Call::Save, "tasks/other/0");
+    let stuck = tokio::spawn({
+        let replica = replica.clone();
+        async move { replica.add(&collection("tasks/other"), "task").await }
+    });
+    replica.fate.waiting.notified().await;
+    replica.extend(&page(), "task", "a").await.unwrap();
+    assert_eq!(value(&world, "task"), "task,a");
+    replica.fate.let_go();
+    stuck.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,174 @@
+//! Saves that wait at the same time share one call of the sidecar.
+//!
+//! The sidecar carries them out side by side, each on its own: nothing makes them one transaction. If one fails,
+//! the call fails without saying which, so that the outcome of each is unknown to its caller. A save that is
+//! alone in its call is told exactly.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use dapr::dapr::proto::{common::v1::StateItem, runtime::v1::SaveStateRequest};
+use tokio::sync::oneshot;
+use tonic::Code;
+
+use super::sidecar::{Sidecar, SidecarError, measured, with_deadline};
+use crate::pages::{SaveError, StoreError};
+
+/// Calls under way at a time: what comes meanwhile shares the next one.
+const CALLS: usize = 2;
+/// Saves in one call.
+const MOST_ITEMS: usize = 16;
+/// Bytes of values in one call; a single larger one still goes.
+const MOST_BYTES: usize = 1 << 20;
+
+/// The queue of one store.
+#[derive(Clone)]
+pub struct SaveQueue(Arc<Shared>);
+
+struct Shared {
+    sidecar: Sidecar,
+    component: String,
+    deadline: Duration,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    calls: usize,
+}
+
+struct Waiting {
+    item: StateItem,
+    reply: oneshot::Sender<Result<(), SaveError>>,
+}
+
+impl SaveQueue {
+    pub fn new(sidecar: Sidecar, component: String, deadline: Duration) -> Self {
+        Self(Arc::new(Shared { sidecar, component, deadline, queue: Mutex::default() }))
+    }
+
+    /// Saves the item, perhaps together with others.
+    pub async fn save(&self, item: StateItem) -> Result<(), SaveError> {
+        let (reply, answer) = oneshot::channel();
+        let begins_call = {
+            let mut queue = self.0.lock();
+            queue.waiting.push_back(Waiting { item, reply });
+            let begins = queue.calls < CALLS;
+            queue.calls += usize::from(begins);
+            begins
+        };
+        if begins_call {
+            // Not by this caller: it may be cancelled, and the others' saves with it.
+            tokio::spawn(Arc::clone(&self.0).work());
+        }
+        answer.await.unwrap_or_else(|_| Err(SaveError::Unknown(StoreError::new("the save was given up"))))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn work(self: Arc<Self>) {
+        loop {
+            let batch = {
+                let mut queue = self.lock();
+                let batch = queue.take();
+                if batch.is_empty() {
+                    queue.calls -= 1;
+                    return;
+                }
+                batch
+            };
+            self.save_together(batch).await;
+        }
+    }
+
+    async fn save_together(&self, batch: Vec<Waiting>) {
+        let is_alone = batch.len() == 1;
+        let (states, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|one| (one.item, one.reply)).unzip();
+        let request = SaveStateRequest { store_name: self.component.clone(), states };
+        let mut client = self.sidecar.client();
+        let call = client.save_state(with_deadline(request, self.deadline));
+        let outcome = measured("save_state", call).await.map_err(|fault| save_error(fault, is_alone));
+        for reply in replies {
+            // Nobody may be waiting any more.
+            drop(reply.send(outcome.clone()));
+        }
+    }
+}
+
+impl Queue {
+    /// The next saves that fit one call. Two of the same item don't: they would overtake each other.
+    fn take(&mut self) -> Vec<Waiting> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        let mut keys = HashSet::new();
+        while let Some(next) = self.waiting.front() {
+            bytes += next.item.value.len();
+            let fits = batch.len() < MOST_ITEMS && bytes <= MOST_BYTES && keys.insert(next.item.key.clone());
+            if !fits && !batch.is_empty() {
+                break;
+            }
+            batch.extend(self.waiting.pop_front());
+        }
+        batch
+    }
+}
+
+/// What a failed save or delete means.
+pub fn save_error(fault: SidecarError, is_alone: bool) -> SaveError {
+    // `Aborted` is what a mismatch looks like, though an outage may look like that too.
+    if is_alone && fault.code == Code::Aborted {
+        SaveError::Refused(StoreError::new(fault))
+    } else {
+        SaveError::Unknown(StoreError::new(fault))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(items: &[(&str, usize)]) -> Queue {
+        let waiting = items.iter().map(|(key, bytes)| {
+            let item = StateItem { key: (*key).to_owned(), value: vec![0; *bytes], ..StateItem::default() };
+            Waiting { item, reply: oneshot::channel().0 }
+        });
+        Queue { waiting: waiting.collect(), calls: 0 }
+    }
+
+    fn calls(mut queue: Queue) -> Vec<Vec<String>> {
+        let mut calls = Vec::new();
+        loop {
+            let batch = queue.take();
+            if batch.is_empty() {
+                return calls;
+            }
+            calls.push(batch.into_iter().map(|waiting| waiting.item.key).collect());
+        }
+    }
+
+    #[test]
+    fn saves_of_different_items_share_a_call() {
+        assert_eq!(calls(queue(&[("a", 1), ("b", 1), ("c", 1)])), [["a", "b", "c"]]);
+    }
+
+    #[test]
+    fn two_saves_of_one_item_never_share_a_call_and_keep_their_order() {
+        assert_eq!(calls(queue(&[("a", 1), ("b", 1), ("a", 2), ("c", 1)])), [["a", "b"], ["a", "c"]]);
+    }
+
+    #[test]
+    fn a_call_holds_so_many_items_and_bytes_but_at_least_one() {
+        let many: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+        let many: Vec<(&str, usize)> = many.iter().map(|key| (key.as_str(), 1)).collect();
+        assert_eq!(calls(queue(&many)).iter().map(Vec::len).collect::<Vec<_>>(), [16, 16, 8]);
+        let large = [("a", MOST_BYTES / 2), ("b", MOST_BYTES / 2), ("c", 1), ("d", 2 * MOST_BYTES), ("e", 1)];
+        assert_eq!(calls(queue(&large)), [vec!["a", "b"], vec!["c"], vec!["d"], vec!["e"]]);
+    }
+}
