@@ -19,4 +19,9 @@ variable "kafka_version" {
     condition     = can(regex("^([4-9]|3\\.[7-9])\\..*kraft$", var.kafka_version))
     error_message = "kafka_version must be a KRaft version of MSK, such as 4.0.x.kraft."
   }
+
+  validation {
+    condition     = startswith(var.kafka_version, "3.") || !startswith(var.sizes.kafka.type, "kafka.t3.")
+    error_message = "kafka_version: MSK refuses t3 brokers for Kafka 4; the smallest are kafka.m7g.large and kafka.m5.large."
+  }
 }

@@ -112,10 +112,24 @@ def judged(root: Path = COMPONENTS) -> tuple[str, list[str]]:
                 wrong += secret_problems(overlay, where, component, secret)
             wrong += promises_broken(where, kind, given, covered, name)
 
+        wrong += signing_key_problems(overlay, yaml)
         for environment in ["staging", "production"]:
             patches = yaml.safe_load((root / "overlays" / overlay / environment / "kustomization.yaml").read_text())
             wrong += patch_problems(f"{overlay}/{environment}", patches, components, yaml)
     return f"{count} components of {len(OVERLAYS)} overlays", wrong
+
+
+def signing_key_problems(overlay: str, yaml) -> list[str]:
+    """The one secret that the program asks for itself: its sidecar must allow it, and the stack must make it."""
+    program = (STACKS.parent / "app/tidemark/src/accounts/signing.rs").read_text()
+    name = re.search(r'^const SECRET: &str = "([^"]+)";', program, re.M).group(1)
+    configuration = yaml.safe_load((STACKS.parent / "dapr" / "configuration.yaml").read_text())
+    allowed = [secret for scope in configuration["spec"]["secrets"]["scopes"] for secret in scope["allowedSecrets"]]
+    found = [] if name in allowed else [f"dapr/configuration.yaml does not let the program read {name}"]
+    stack = overlay.removesuffix("-pubsub")
+    if f'"{name}"' not in (STACKS / stack / "modules" / "data" / "main.tf").read_text():
+        found.append(f"{overlay}: the stack makes no secret {name}, which the program asks for")
+    return found
 
 
 def secret_problems(overlay: str, where: str, component: dict, secret: str) -> list[str]:

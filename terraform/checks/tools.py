@@ -19,7 +19,7 @@ from typing import Callable
 import schemas as schema_reader
 
 HERE = Path(__file__).resolve().parent
-CACHE = Path(os.environ.get("TIDEMARK_CACHE", Path.home() / ".cache" / "tidemark")) / "terraform"
+CACHE = Path(os.environ.get("TIDEMARK_CACHE_DIR", Path.home() / ".cache" / "tidemark")) / "terraform"
 
 # Terraform itself is used where it is installed; otherwise OpenTofu is built, which runs the same files.
 TERRAFORM_MINIMUM = (1, 11)

@@ -55,11 +55,12 @@ resource "aws_cloudwatch_log_group" "store" {
   retention_in_days = var.log_days
 }
 
-# One secret for each store, copied to the recovery region. Components read them by name through Dapr.
+# One secret for each store, copied to the recovery region. Components read them by name through Dapr. The
+# program itself asks for one, the signing key, by a name that is the same on every cloud.
 resource "aws_secretsmanager_secret" "store" {
   for_each = toset(["kafka", "postgres", "rabbitmq", "redis", "signing-keys"])
 
-  name                    = "${var.name}/${each.key}"
+  name                    = each.key == "signing-keys" ? "jwt-signing-key" : "${var.name}/${each.key}"
   description             = "Read by Dapr's secret store; written by Terraform${each.key == "signing-keys" ? " once, then by the operator" : ""}"
   kms_key_id              = var.key_arns.secrets
   recovery_window_in_days = 30

@@ -16,6 +16,6 @@ sizes = {
   nodes    = { type = "m7i-flex.large", minimum = 2, maximum = 4 }
   postgres = { type = "db.t4g.medium", storage_gib = 32 }
   redis    = { type = "cache.t4g.small" }
-  kafka    = { type = "kafka.t3.small", storage_gib = 32 }
+  kafka    = { type = "kafka.m7g.large", storage_gib = 32 }
   rabbitmq = { type = "mq.m7g.medium" }
 }

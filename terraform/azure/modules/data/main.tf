@@ -181,12 +181,13 @@ resource "azurerm_key_vault_secret" "this" {
   tags         = var.tags
 }
 
-# The operator writes its value (docs/cloud/azure.md); Terraform must not put it back.
+# The operator writes its value (docs/cloud/azure.md); Terraform must not put it back. The program itself asks
+# for it, by a name that is the same on every cloud.
 resource "azurerm_key_vault_secret" "signing_keys" {
-  name         = "${var.name}-signing-keys"
+  name         = "jwt-signing-key"
   key_vault_id = var.vault_id
   value        = "unset"
-  content_type = "application/json"
+  content_type = "application/x-pem-file"
   tags         = var.tags
 
   lifecycle {

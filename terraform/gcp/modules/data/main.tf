@@ -3,7 +3,8 @@
 
 locals {
   # Dapr reads a secret of Secret Manager as one text, so each value is a secret of its own. A null is
-  # filled by somebody else: the brokers by module messaging, the signing keys by the operator.
+  # filled by somebody else: the brokers by module messaging, the signing key by the operator. The program
+  # itself asks for that one, by a name that is the same on every cloud.
   secrets = {
     kafka-brokers       = { group = "kafka", value = null }
     postgres-connection = { group = "postgres", value = "host=${google_sql_database_instance.postgres.private_ip_address} port=5432 dbname=todo_history user=tidemark_history password=${random_password.postgres.result} sslmode=require" }
@@ -226,7 +227,7 @@ resource "google_secret_manager_secret" "this" {
   for_each = local.secrets
 
   project   = var.project
-  secret_id = "${var.name}-${each.key}"
+  secret_id = each.key == "signing-keys" ? "jwt-signing-key" : "${var.name}-${each.key}"
 
   replication {
     user_managed {

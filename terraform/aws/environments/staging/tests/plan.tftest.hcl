@@ -17,7 +17,7 @@ variables {
   kubernetes_api_cidrs = ["203.0.113.0/24"]
   administrators       = ["arn:aws:iam::111122223333:role/tidemark-administrators"]
   alert_emails         = ["operations@tidemark.example"]
-  monthly_budget_usd   = 900
+  monthly_budget_usd   = 1300
 }
 
 run "plan" {
