@@ -4,13 +4,16 @@ set -eu
 file=/schemas/todo-history-events.v1.avsc
 text="$(tr -d '\n' < "$file" | sed 's/\\/\\\\/g; s/"/\\"/g')"
 
-answer="$(curl --fail --silent --show-error --header 'Content-Type: application/vnd.schemaregistry.v1+json' \
-    --data "{\"schema\":\"$text\"}" "$REGISTRY/subjects/todo-history-events-value/versions")"
+ask() {
+    curl --fail --silent --show-error --retry 10 --retry-delay 1 --retry-all-errors \
+        --header 'Content-Type: application/vnd.schemaregistry.v1+json' "$@"
+}
+
+answer="$(ask --data "{\"schema\":\"$text\"}" "$REGISTRY/subjects/todo-history-events-value/versions")"
 echo "todo-history-events-value: $answer"
 case "$answer" in
     '{"id":1}') ;;
     *) echo "the schema of the ledger must have the id 1; give the registry an empty volume" >&2; exit 1 ;;
 esac
 # What can read the new must be able to read the old.
-curl --fail --silent --show-error --request PUT --header 'Content-Type: application/vnd.schemaregistry.v1+json' \
-    --data '{"compatibility":"BACKWARD_TRANSITIVE"}' "$REGISTRY/config/todo-history-events-value"
+ask --request PUT --data '{"compatibility":"BACKWARD_TRANSITIVE"}' "$REGISTRY/config/todo-history-events-value"

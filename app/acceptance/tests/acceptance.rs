@@ -4,6 +4,9 @@
 //! Beside cargo's own arguments, variables choose: `TOPOLOGY=split`, `APPLICATION_PROFILE=release`, `SEED` for
 //! the random requests, and `KILLS` and `CLIENTS` for the long run under load:
 //!
+//! `ATTACH=description.json` tests a system that already runs, such as the containers of the compose file, and
+//! leaves out what would break it.
+//!
 //! ```text
 //! KILLS=10 CLIENTS=200 APPLICATION_PROFILE=release \
 //!     cargo test -p tidemark-acceptance --test acceptance -- killed_at_any_moment
@@ -23,6 +26,7 @@ mod acceptance {
     pub mod kills;
     pub mod links;
     pub mod lists;
+    pub mod migration;
     pub mod observer;
     pub mod order;
     pub mod outages;
@@ -40,7 +44,7 @@ use std::process::ExitCode;
 
 use acceptance::{
     access, accounts, bad_input, deletion, groups, health, history, idempotency, junk, kills, links, lists,
-    order, outages, poison, positions, restarts, run, tasks, versions,
+    migration, order, outages, poison, positions, restarts, run, tasks, versions,
 };
 
 fn main() -> ExitCode {
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
         versions::trials(),
         health::trials(),
         links::trials(),
+        migration::trials(),
     ];
     let alone = [history::quiet_trials(), outages::trials(), restarts::trials(), kills::trials()];
     run::run(&calm.concat(), &alone.concat())

@@ -4,6 +4,7 @@
 //! in the state folder, or do without it where it is gone.
 
 mod build;
+mod containers;
 mod control;
 mod doctor;
 mod down;
@@ -22,7 +23,7 @@ use clap::{Parser, Subcommand};
 use crate::folders::Folders;
 use crate::progress::Progress;
 
-/// Tidemark's local stack, without Docker
+/// Tidemark's local stack
 #[derive(Debug, Parser)]
 #[command(name = "stack", version)]
 struct CommandLine {
@@ -56,6 +57,21 @@ enum Command {
     Supervise,
 }
 
+impl Command {
+    /// What `deploy/compose.sh` is asked instead, where it is containers that run.
+    fn for_containers(&self) -> Option<Vec<String>> {
+        let (name, services) = match self {
+            Self::Down => ("down", Vec::new()),
+            Self::Reset => ("reset", Vec::new()),
+            Self::Status(_) => ("status", Vec::new()),
+            Self::Logs(logs) => ("logs", logs.services()),
+            Self::Restart(restart) => ("restart", restart.services()),
+            Self::Up(_) | Self::Doctor | Self::Install | Self::Supervise => return None,
+        };
+        Some([vec![name.to_owned()], services].concat())
+    }
+}
+
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
     let CommandLine { folders, command } = CommandLine::parse();
@@ -68,6 +84,13 @@ pub fn run() -> ExitCode {
     };
     let progress = Progress::to_standard_error();
     let result = runtime.block_on(async {
+        let state = folders.state();
+        if containers::are_running(&state)
+            && let Some(arguments) = command.for_containers()
+        {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            return containers::run(&state, &arguments).await;
+        }
         match command {
             Command::Up(up) => up.run(&folders, &progress).await,
             Command::Down => down::down(&folders, &progress).await,

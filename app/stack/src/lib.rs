@@ -45,4 +45,6 @@ pub use part::{Part, PartStatus, Phase};
 pub use ports::Ports;
 pub use progress::Progress;
 pub use secrets::Secrets;
-pub use stack::{Infrastructure, ProjectResources, Sidecar, SidecarOptions, Stack, StackOptions, Topology};
+pub use stack::{
+    Attachment, Infrastructure, ProjectResources, Sidecar, SidecarOptions, Stack, StackOptions, Topology,
+};

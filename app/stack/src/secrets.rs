@@ -44,6 +44,22 @@ impl Secrets {
         }
     }
 
+    /// The secrets of a system that somebody else runs, from the file behind its component `secretstore`. Its
+    /// tokens are not in it, and a sidecar beside that system has tokens of its own.
+    pub(crate) fn of_store(path: &Path) -> Result<Self, StackError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        struct Store {
+            redis_password: String,
+            postgres_password: String,
+            jwt_signing_key: String,
+        }
+        let text = fs::read(path).map_err(StackError::file("read", path))?;
+        let Store { redis_password, postgres_password, jwt_signing_key } = serde_json::from_slice(&text)
+            .map_err(|source| StackError::Damaged { path: path.to_owned(), source })?;
+        Ok(Self { redis_password, postgres_password, jwt_signing_key, ..Self::generate() })
+    }
+
     fn generate() -> Self {
         let random = || HEXLOWER.encode(&rand::random::<[u8; 24]>());
         let key = SigningKey::from_bytes(&rand::random());

@@ -1,5 +1,6 @@
 //! A whole stack: which parts there are, how they find each other, and in which order they stop.
 
+mod attachment;
 mod bare_sidecar;
 mod layout;
 mod options;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+pub use attachment::Attachment;
 pub use bare_sidecar::{ProjectResources, Sidecar, SidecarOptions};
 pub use options::{Infrastructure, StackOptions, Topology};
 

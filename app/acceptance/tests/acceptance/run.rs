@@ -11,7 +11,7 @@ use clap::{Parser, ValueEnum};
 use libtest_mimic::{Arguments, Failed};
 use serde::Deserialize;
 use tidemark_acceptance::{Failure, Outcome};
-use tidemark_stack::{Progress, Stack, StackOptions};
+use tidemark_stack::{Attachment, Progress, Stack, StackOptions};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::OnceCell;
@@ -49,6 +49,10 @@ pub struct Settings {
     /// Repeats the random requests of an earlier run.
     #[arg(long, env)]
     pub seed: Option<u64>,
+    /// A running system to test instead of one of our own, as a description in JSON: see `Attachment`. It is in the
+    /// split topology, and nothing of it is broken on purpose.
+    #[arg(long, env)]
+    attach: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -109,9 +113,11 @@ pub fn run(calm: &[Trial], alone: &[Trial]) -> ExitCode {
     // From the environment alone: the command line belongs to the test harness.
     let settings = Settings::parse_from(["acceptance"]);
     let topologies = match settings.topology {
+        _ if settings.attach.is_some() => vec![Topology::Split],
         Some(topology) => vec![topology],
         None => vec![Topology::Single, Topology::Split],
     };
+    let alone = if settings.attach.is_some() { &[] } else { alone };
     let program = Arc::new(OnceCell::new());
     let runtime = Runtime::new().expect("the machine gives a few threads");
 
@@ -174,6 +180,9 @@ impl Stage {
     }
 
     async fn start(&self) -> Outcome<Arc<World>> {
+        if let Some(description) = &self.settings.attach {
+            return self.attach(&Attachment::read(description)?).await;
+        }
         let program = self.program.get_or_init(|| async { build(&self.settings.profile) }).await;
         let program = program.clone().map_err(Failure::new)?;
         let launch = || async {
@@ -182,7 +191,17 @@ impl Stage {
         };
         let stack = self.stack.get_or_try_init(launch).await?;
         stack.wait_healthy().await?;
-        Ok(Arc::new(World::on(Arc::clone(stack), self.topology, self.settings.clone()).await?))
+        Ok(Arc::new(World::on(Arc::clone(stack), self.topology, self.settings.clone(), None).await?))
+    }
+
+    async fn attach(&self, attachment: &Attachment) -> Outcome<Arc<World>> {
+        let attach = || async {
+            let options = self.options.clone();
+            Outcome::Ok(Arc::new(Stack::attach(options, attachment, &Progress::to_standard_error()).await?))
+        };
+        let stack = self.stack.get_or_try_init(attach).await?;
+        let roles = Some(attachment.roles.clone());
+        Ok(Arc::new(World::on(Arc::clone(stack), self.topology, self.settings.clone(), roles).await?))
     }
 
     async fn stop(&self, failed: bool) {

@@ -43,6 +43,13 @@ pub(super) struct Logs {
 }
 
 impl Logs {
+    /// The containers that are asked for; none means all.
+    pub(super) fn services(&self) -> Vec<String> {
+        let part = self.part.iter().filter(|part| !part.is_empty()).cloned();
+        let role = self.role.iter().filter(|role| !role.is_empty());
+        part.chain(role.flat_map(|role| [role.clone(), format!("{role}-sidecar")])).collect()
+    }
+
     pub(super) async fn run(self, folders: &Folders) -> anyhow::Result<ExitCode> {
         let logs = folders.state().join("logs");
         let filter = Filter {

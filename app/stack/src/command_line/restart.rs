@@ -24,6 +24,11 @@ pub(super) struct Restart {
 }
 
 impl Restart {
+    /// The container that is asked for; none means those of the application.
+    pub(super) fn services(&self) -> Vec<String> {
+        self.part.iter().filter(|part| !part.is_empty()).cloned().collect()
+    }
+
     pub(super) async fn run(self, folders: &Folders, progress: &Progress) -> anyhow::Result<ExitCode> {
         let state = folders.state();
         let part = self.part.filter(|part| !part.is_empty());

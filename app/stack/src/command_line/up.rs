@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use tokio::time::{Instant, sleep};
 
 use super::build::build;
+use super::containers::{self, Mode};
 use super::control::{self, Answer, Question};
 use super::request::Request;
 use crate::folders::{Folders, project};
@@ -38,8 +39,15 @@ const SEEDED: &str = "seeded";
 /// A developer's own settings, in the checkout but not in its history.
 const OWN_SETTINGS: &str = ".env.local";
 
+/// Of those settings the ones that only containers take: the native stack makes its own.
+const SECRETS_OF_CONTAINERS: [&str; 3] = ["DAPR_API_TOKEN", "APP_API_TOKEN", "RABBITMQ_PASSWORD"];
+
 #[derive(Debug, Args)]
 pub(super) struct Up {
+    /// Containers or processes
+    #[arg(long, env = "MODE", value_enum, default_value_t = Mode::Native)]
+    mode: Mode,
+
     /// One process for all roles, or one for each behind NGINX
     #[arg(long, env = "TOPOLOGY", value_enum, default_value_t = Shape::Single)]
     topology: Shape,
@@ -75,6 +83,11 @@ impl Up {
     pub(super) async fn run(self, folders: &Folders, progress: &Progress) -> anyhow::Result<ExitCode> {
         let started = Instant::now();
         let state = folders.state();
+        // What is asked for beyond the whole application is something only processes can be.
+        let mode = if self.infrastructure_only || self.binary.is_some() { Mode::Native } else { self.mode };
+        if let Some(code) = containers::up(mode, &state, self.port, progress).await? {
+            return Ok(code);
+        }
         let topology = match self.topology {
             Shape::Single => Topology::Single,
             Shape::Split => Topology::Split { tasks_replicas: self.tasks_replicas },
@@ -284,6 +297,7 @@ fn own_settings(project: &Path) -> anyhow::Result<BTreeMap<String, String>> {
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(|line| parse_setting(line).map_err(|reason| anyhow::anyhow!("{OWN_SETTINGS}: {reason}")))
+        .filter(|setting| !matches!(setting, Ok((name, _)) if SECRETS_OF_CONTAINERS.contains(&name.as_str())))
         .collect()
 }
 

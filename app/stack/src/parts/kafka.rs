@@ -170,6 +170,13 @@ impl Topic {
     }
 }
 
+fn all_topics() -> impl Iterator<Item = Topic> {
+    TOPICS
+        .into_iter()
+        .flat_map(|name| [Topic::events(name), Topic::dead_letters(name)])
+        .chain([Topic::probe()])
+}
+
 /// What is done to the broker beside running it.
 #[derive(Debug, Clone)]
 struct Broker {
@@ -201,12 +208,8 @@ impl Broker {
     async fn make_topics(self) -> Result<(), StackError> {
         let note = self.data.join(TOPICS_MADE);
         let made = fs::read_to_string(&note).unwrap_or_default();
-        let missing: Vec<Topic> = TOPICS
-            .into_iter()
-            .flat_map(|name| [Topic::events(name), Topic::dead_letters(name)])
-            .chain([Topic::probe()])
-            .filter(|topic| !made.lines().any(|line| line == topic.name))
-            .collect();
+        let missing: Vec<Topic> =
+            all_topics().filter(|topic| !made.lines().any(|line| line == topic.name)).collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -270,5 +273,22 @@ impl Broker {
             "-Xlog:cds+dynamic=off",
         ];
         self.programs.program(&self.data, &[&options, option].concat(), &self.logging, class)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_get_the_same_topics() {
+        let mut here: Vec<String> = all_topics()
+            .map(|Topic { name, partitions, retention_days }| format!("{name} {partitions} {retention_days}"))
+            .collect();
+        let there = include_str!("../../../../deploy/kafka/topics");
+        let mut there: Vec<&str> = there.lines().filter(|line| !line.starts_with('#')).collect();
+        here.sort_unstable();
+        there.sort_unstable();
+        assert_eq!(here, there);
     }
 }
