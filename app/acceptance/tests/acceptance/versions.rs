@@ -106,7 +106,7 @@ async fn of_many_changes_of_one_version_one_is_made(world: Arc<World>) -> Outcom
 
 async fn what_is_no_version_is_refused(world: Arc<World>) -> Outcome {
     for (path, change) in entities(&world).await? {
-        for versions in ["1", "W/\"1\"", "\"one\"", "", "\"1\" \"2\"", "\"-1\"", "\"99999999999999999999\""] {
+        for versions in ["1", "w/\"1\"", "\"one\"", "", "\"1\" \"2\"", "\"-1\"", "\"99999999999999999999\""] {
             world.member().put_if(&path, versions, &change).await?.invalid_fields(&["If-Match"]);
         }
     }

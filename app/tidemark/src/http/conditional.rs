@@ -35,7 +35,12 @@ impl IfMatch {
         if text == "*" {
             return Ok(Self::Any);
         }
-        let version = |tag: &str| tag.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok();
+        // A proxy that compresses an answer makes its tag weak. The version that it names is the same: other than
+        // a digest of bytes it does not depend on their encoding.
+        let version = |tag: &str| {
+            let tag = tag.trim();
+            tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+        };
         let versions: Option<Vec<u64>> = text.split(',').map(version).collect();
         versions.map(Self::OneOf).ok_or_else(invalid)
     }
@@ -66,8 +71,13 @@ mod tests {
     }
 
     #[test]
-    fn a_weak_or_foreign_etag_is_refused() {
-        for wrong in ["W/\"3\"", "3", "\"x\"", ""] {
+    fn a_version_in_a_tag_that_a_proxy_made_weak_is_the_same_version() {
+        assert_eq!(parse("W/\"3\", \"4\""), Some(IfMatch::OneOf(vec![3, 4])));
+    }
+
+    #[test]
+    fn a_foreign_etag_is_refused() {
+        for wrong in ["w/\"3\"", "W/", "3", "\"x\"", ""] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

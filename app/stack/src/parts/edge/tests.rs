@@ -345,7 +345,7 @@ async fn an_upgraded_connection_carries_bytes_both_ways() {
 }
 
 #[tokio::test]
-async fn large_answers_are_compressed_and_their_etag_still_serves_as_a_condition() {
+async fn large_answers_are_compressed_and_conditions_pass_untouched() {
     const LARGE: &str = concat!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nETag: \"3\"\r\nContent-Length: 2048\r\n",
         "Connection: close\r\n\r\n"
@@ -362,13 +362,9 @@ async fn large_answers_are_compressed_and_their_etag_still_serves_as_a_condition
     assert!(answer.bytes().await.unwrap().len() < 200);
 
     let edge = Edge::start(Absent::default()).await;
-    let request = edge.client.get(format!("{}/api/tasks/t1", edge.url));
-    let request = request.header("accept-encoding", "gzip").header("if-match", weak.clone());
-    let seen: Value = request.send().await.unwrap().json().await.unwrap();
-    assert_eq!(seen["headers"]["if-match"], "\"3\"", "what the edge has weakened it gives back");
     let request = edge.client.get(format!("{}/api/tasks/t1", edge.url)).header("if-match", weak);
     let seen: Value = request.send().await.unwrap().json().await.unwrap();
-    assert_eq!(seen["headers"]["if-match"], "W/\"3\"", "what it has not is the caller's own");
+    assert_eq!(seen["headers"]["if-match"], "W/\"3\"", "the application knows what it means");
 }
 
 #[tokio::test]
