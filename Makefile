@@ -18,8 +18,8 @@ help: ## Show the targets
 ##@ Develop
 
 .PHONY: dev-up
-dev-up: ## Bring everything up, without Docker (TOPOLOGY=split, PORT=3001)
-	@$(STACK) up
+dev-up: ## Bring everything up (MODE=docker or native, TOPOLOGY=split, PORT=3001)
+	@MODE=$(or $(MODE),auto) $(STACK) up
 
 .PHONY: dev-down
 dev-down: ## Stop everything in order; data stays
@@ -73,3 +73,4 @@ bench: ## Compare the release build with its own raw sidecar (wrk; writes to sta
 include terraform/terraform.mk
 include charts/charts.mk
 include .github/pipelines.mk
+include deploy/deploy.mk

@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tools="${TIDEMARK_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/tidemark}/tools"
-jobs='topics|schemas|seed|load'
+jobs='topics|schemas|seed|load|elk-setup'
 roles=(accounts tasks history notifications gateway)
 
 if docker compose version > /dev/null 2>&1; then
@@ -61,7 +61,8 @@ up() {
     local services
     mapfile -t services < <(compose config --services | grep --extended-regexp --invert-match --line-regexp "$jobs")
     compose up --detach --wait --no-build "${services[@]}"
-    compose up --no-build --no-deps --no-log-prefix schemas seed
+    mapfile -t services < <(compose config --services | grep --extended-regexp --line-regexp 'schemas|seed|elk-setup')
+    compose up --no-build --no-deps --no-log-prefix "${services[@]}"
     echo
     echo "Tidemark is running in containers: $(address)/api. docker-compose.yml has the other addresses;"
     echo "make dev-status, dev-logs, dev-restart and dev-down work as they do natively."

@@ -3,6 +3,7 @@
 #
 #   engine.sh start    use the engine that answers, else start one; prints what to export
 #   engine.sh stop     stop the one that `start` started, and take away its bridges and rules
+#   engine.sh status   usual, own or none: which one answers
 #
 # Only root can start one. Its images stay in the cache folder; its containers and networks are the caller's
 # to remove before `stop`.
@@ -16,6 +17,16 @@ bridge_address=10.88.1.1/24
 pool=10.90.0.0/16
 
 answers() { docker --host "$1" version --format '{{.Server.Version}}' > /dev/null 2>&1; }
+
+status() {
+    if answers "${DOCKER_HOST:-unix:///var/run/docker.sock}"; then
+        echo usual
+    elif answers "unix://$socket"; then
+        echo own
+    else
+        echo none
+    fi
+}
 
 start() {
     local usual="${DOCKER_HOST:-unix:///var/run/docker.sock}"
@@ -69,5 +80,6 @@ stop() {
 case "${1:-}" in
     start) start ;;
     stop) stop ;;
-    *) sed -n '2,8p' "$0" >&2; exit 2 ;;
+    status) status ;;
+    *) sed -n '2,9p' "$0" >&2; exit 2 ;;
 esac

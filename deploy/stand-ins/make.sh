@@ -5,6 +5,7 @@
 #
 #   make.sh [NAME…]     distroless toolchain daprd redis kafka registry database rabbitmq edge prometheus
 #                       alertmanager; all but the toolchain when none is named
+#   make.sh name NAME   the name of the image that it stands in for
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 cache="${TIDEMARK_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/tidemark}"
@@ -111,6 +112,10 @@ make_one() {
     echo "made $(name_of "$1") in $((SECONDS - started)) s"
 }
 
+if [[ "${1:-}" == name ]]; then
+    name_of "$2"
+    exit
+fi
 make_one base
 if [[ $# -eq 0 ]]; then
     set -- distroless daprd redis kafka registry database rabbitmq edge prometheus alertmanager

@@ -1,0 +1,42 @@
+##@ Image and compose
+
+TIDEMARK_CACHE_DIR ?= $(HOME)/.cache/tidemark
+TOOLS ?= $(TIDEMARK_CACHE_DIR)/tools
+
+COMPOSE := $(TOOLS)/docker-compose-2.39.1
+CHECK_JSONSCHEMA := $(TOOLS)/check-jsonschema-0.39.0
+
+# Built in the module's own folder, whose go.mod replaces modules, and moved into place when it is whole.
+$(COMPOSE):
+	@mkdir -p $(TOOLS)
+	@echo "building $(notdir $@)"
+	@folder=$$(mktemp -d $(TOOLS)/.build-XXXXXX); trap 'rm -rf "$$folder"' EXIT; \
+		cd "$$folder"; go mod init build 2> /dev/null; \
+		module=$$(go mod download -json github.com/docker/compose/v2@v2.39.1 | python3 -c 'import json, sys; print(json.load(sys.stdin)["Dir"])'); \
+		cp "$$module/go.mod" own.mod; cp "$$module/go.sum" own.sum; cd "$$module"; \
+		CGO_ENABLED=0 nice -n 19 go build -p 1 -modfile "$$folder/own.mod" -trimpath \
+			-ldflags '-s -w -X github.com/docker/compose/v2/internal.Version=v2.39.1' -o "$$folder/docker-compose" ./cmd; \
+		mv "$$folder/docker-compose" $@
+
+$(CHECK_JSONSCHEMA):
+	@python3 -m venv $@ && $@/bin/pip install --quiet check-jsonschema==0.39.0 || { rm -rf $@; exit 1; }
+
+.PHONY: deploy-tools
+deploy-tools: $(COMPOSE) $(CHECK_JSONSCHEMA) ## Build what compose-check and compose-test need, once
+
+.PHONY: image
+image: ## Build the container image (IMAGE=, RUST_IMAGE=, BASE_IMAGE=)
+	@deploy/engine/with-engine.sh deploy/build-image.sh
+
+.PHONY: image-test
+image-test: ## Look into the image, start it with a sidecar, use it (IMAGE=)
+	@deploy/engine/with-engine.sh deploy/checks/with-images.sh daprd redis -- python3 deploy/checks/image_test.py
+
+.PHONY: compose-check
+compose-check: $(COMPOSE) $(CHECK_JSONSCHEMA) ## Check the compose files, without an engine
+	@python3 deploy/checks/compose_check.py
+
+.PHONY: compose-test
+compose-test: $(COMPOSE) ## Start the core of the compose file on a real engine, use it, break it
+	@deploy/engine/with-engine.sh deploy/checks/with-images.sh daprd redis kafka registry database rabbitmq edge \
+		prometheus alertmanager -- python3 deploy/checks/compose_test.py
