@@ -72,5 +72,6 @@ bench: ## Compare the release build with its own raw sidecar (wrk; writes to sta
 
 include terraform/terraform.mk
 include charts/charts.mk
+include app/cluster/cluster.mk
 include .github/pipelines.mk
 include deploy/deploy.mk

@@ -183,7 +183,7 @@ class Plane:
     def ready_nodes(self) -> list[str]:
         return [
             each["metadata"]["name"]
-            for each in self.list("nodes")
+            for each in self.every("nodes")
             if any(c["type"] == "Ready" and c["status"] == "True" for c in each.get("status", {}).get("conditions", []))
         ]
 
@@ -204,13 +204,16 @@ class Plane:
             "no_proxy": "127.0.0.1,localhost", "KUBECACHEDIR": str(self.folder / "kubectl-cache"),
         }  # fmt: skip
 
+    def version(self) -> str:
+        return tools.KUBERNETES
+
     def kubectl(self, *words: str | Path, stdin: str | None = None) -> str:
         return command(tools.program("kubectl"), *words, stdin=stdin, environment=self.environment)
 
     def helm(self, *words: str | Path, stdin: str | None = None) -> str:
         return command(tools.helm(), *words, stdin=stdin, environment=self.environment)
 
-    def list(self, kind: str, namespace: str = "", selector: str = "") -> list[dict]:
+    def every(self, kind: str, namespace: str = "", selector: str = "") -> list[dict]:
         scope = ["-n", namespace] if namespace else ["-A"]
         chosen = ["-l", selector] if selector else []
         return json.loads(self.kubectl("get", kind, *scope, *chosen, "-o", "json"))["items"]

@@ -1,0 +1,202 @@
+"""The charts: what the API server says of every rendering, and a life of installs, upgrades and rollbacks."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import definitions
+from plane import CommandFailed
+from processes import wait_for
+from suite import Run, expect, step
+
+ENVIRONMENTS = ("dev", "staging", "production")
+ROLES = ("accounts", "tasks", "history", "notifications", "gateway")
+# One of each environment is installed; the platform chart is the others together.
+INSTALLED = ("redis", "kafka", "database", "monitoring", "tidemark")
+
+
+def charts(run: Run) -> list[str]:
+    return sorted(path.parent.name for path in run.charts.glob("*/Chart.yaml"))
+
+
+def renderings(run: Run) -> list[tuple[str, list[Path]]]:
+    """Every chart with the values of every environment, and Tidemark's with every cloud's on top."""
+    found = []
+    for chart in charts(run):
+        for environment in ENVIRONMENTS:
+            values = [run.charts / chart / f"values-{environment}.yaml"]
+            found.append((f"{chart} {environment}", values))
+            for overlay in sorted((run.charts / chart / "clouds").glob("*.yaml")):
+                if environment != "dev":
+                    found.append((f"{chart} {environment} {overlay.stem}", [*values, overlay]))
+    return found
+
+
+def with_values(values: list[Path]) -> list[str]:
+    return [word for path in values for word in ("--values", str(path))]
+
+
+@step("definitions", "The custom resource definitions that the charts use are accepted and served")
+def definitions_are_served(run: Run) -> str:
+    served = definitions.install(run.plane)
+    stand_ins = ", ".join(kind for _, _, kind, _ in definitions.STAND_INS)
+    return f"{served} definitions; open stand-ins, since no registry holds them: {stand_ins}"
+
+
+@step("dry-run", "Every chart with every environment's values passes a strict dry run on the server", ("definitions",))
+def dry_run(run: Run) -> str:
+    run.plane.namespace("dry-run")
+    kinds: Counter[str] = Counter()
+    refused = []
+    for name, values in renderings(run):
+        chart = name.split()[0]
+        rendered = run.plane.helm("template", chart, run.charts / chart, "--namespace", "dry-run", "--kube-version",
+                                  run.plane.version(), "--is-upgrade=false", *with_values(values))  # fmt: skip
+        kinds.update(re.findall(r"^kind: (\S+)", rendered, re.MULTILINE))
+        try:
+            run.plane.kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts",
+                              "--namespace", "dry-run", "-f", "-", stdin=rendered)  # fmt: skip
+        except CommandFailed as problem:
+            refused.append(f"{name}: {problem}")
+    expect(not refused, "\n".join(refused))
+    return f"{len(renderings(run))} renderings, {sum(kinds.values())} objects of {len(kinds)} kinds"
+
+
+@step("strictness", "The same dry run refuses a misspelt field, in built-in kinds and in custom ones", ("definitions",))
+def misspelt_fields_are_refused(run: Run) -> str:
+    run.plane.namespace("dry-run")
+    port = {"name": "http", "prot": 80}
+    wrong = [
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "wrong"}, "spec": {"ports": [port]}},
+        {"apiVersion": "dapr.io/v1alpha1", "kind": "Component", "metadata": {"name": "wrong"},
+         "spec": {"type": "state.redis", "version": "v1", "metadata": [], "initTimeOut": "5s"}},
+        {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "wrong"},
+         "spec": {"project": "x", "destination": {"nameSpace": "x"}, "source": {"repoURL": "x"}}},
+    ]  # fmt: skip
+    said = []
+    for each in wrong:
+        try:
+            run.plane.kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "-n", "dry-run",
+                              "-f", "-", stdin=json.dumps(each))  # fmt: skip
+        except CommandFailed as problem:
+            said.append(f"{each['kind']}: {str(problem).splitlines()[-1][-100:]}")
+    expect(len(said) == len(wrong), f"only these were refused: {said}")
+    return "\n".join(said)
+
+
+def namespace_of(environment: str) -> str:
+    return f"tidemark-{environment}"
+
+
+def workloads_are_out(run: Run, namespace: str) -> str:
+    """Every Deployment and StatefulSet has all its replicas, updated and ready."""
+
+    def settled() -> str:
+        found = [*run.plane.every("deployments", namespace), *run.plane.every("statefulsets", namespace)]
+        missing = [
+            each["metadata"]["name"] for each in found
+            if each["status"].get("observedGeneration") != each["metadata"]["generation"]
+            or each["status"].get("updatedReplicas", 0) != each["spec"]["replicas"]
+            or each["status"].get("readyReplicas", 0) != each["spec"]["replicas"]
+            or each["status"].get("replicas", 0) != each["spec"]["replicas"]
+        ]  # fmt: skip
+        if missing or not found:
+            raise CommandFailed(f"not yet: {', '.join(missing) or 'nothing there'}")
+        return ", ".join(f"{each['metadata']['name']} {each['spec']['replicas']}" for each in found)
+
+    return str(wait_for(f"all workloads of {namespace} are out", 180, settled, 0.5))
+
+
+@step(
+    "install",
+    "Every chart installs with the values of every environment, into namespaces that enforce the restricted profile",
+    ("definitions",),
+)
+def install(run: Run) -> str:
+    lines = []
+    for environment in ENVIRONMENTS:
+        namespace = namespace_of(environment)
+        run.plane.namespace(namespace, **{"pod-security.kubernetes.io/enforce": "restricted"})
+        # Node exporters read their node, which the restricted profile rightly forbids.
+        run.plane.namespace(f"monitoring-{environment}")
+        for chart in INSTALLED:
+            where = f"monitoring-{environment}" if chart == "monitoring" else namespace
+            values = with_values([run.charts / chart / f"values-{environment}.yaml"])
+            # Volumes stay pending here, so only the program's chart is waited for.
+            patience = ["--wait", "--timeout", "4m"] if chart == "tidemark" else []
+            run.plane.helm("install", chart, run.charts / chart, "--namespace", where, *values, *patience)
+        lines.append(f"{environment}: {workloads_of_the_program(run, namespace)}")
+    return "\n".join(lines)
+
+
+def workloads_of_the_program(run: Run, namespace: str) -> str:
+    found = run.plane.every("deployments", namespace, "app.kubernetes.io/name=tidemark")
+    names = {each["metadata"]["name"] for each in found}
+    expect({f"tidemark-{role}" for role in ROLES} <= names, f"roles are missing among {sorted(names)}")
+    short = [each["metadata"]["name"] for each in found if each["status"].get("readyReplicas") != each["spec"]["replicas"]]
+    expect(not short, f"not rolled out: {short}")
+    return ", ".join(f"{each['metadata']['name'].removeprefix('tidemark-')} {each['spec']['replicas']}" for each in found)
+
+
+@step("helm-test", "`helm test` passes in every environment", ("install",))
+def helm_test(run: Run) -> str:
+    for environment in ENVIRONMENTS:
+        run.plane.helm("test", "tidemark", "--namespace", namespace_of(environment), "--timeout", "2m")
+    return "hooks complete; that the containers would answer is shown by the acceptance suite, not here"
+
+
+def images(run: Run, namespace: str) -> set[str]:
+    pods = run.plane.every("pods", namespace, "app.kubernetes.io/name=tidemark")
+    return {
+        container["image"] for pod in pods for container in pod["spec"]["containers"]
+        if container["name"] == "tidemark" and pod["metadata"]["labels"]["app.kubernetes.io/component"] in ROLES
+        and "deletionTimestamp" not in pod["metadata"]
+    }  # fmt: skip
+
+
+def upgrade(run: Run, environment: str, *words: str) -> None:
+    values = with_values([run.charts / "tidemark" / f"values-{environment}.yaml"])
+    run.plane.helm("upgrade", "tidemark", run.charts / "tidemark", "--namespace", namespace_of(environment), *values,
+                   "--wait", *words)  # fmt: skip
+
+
+@step("upgrade", "`helm upgrade` brings a new image to every role, `helm rollback` the old one back", ("install",))
+def upgrade_and_rollback(run: Run) -> str:
+    namespace = namespace_of("staging")
+    before = images(run, namespace)
+    expect(len(before) == 1, f"one image was expected: {before}")
+    upgrade(run, "staging", "--set", "image.tag=0.1.1", "--timeout", "4m")
+    after = images(run, namespace)
+    expect(len(after) == 1 and after != before, f"the new image was expected everywhere: {after}")
+    run.plane.helm("rollback", "tidemark", "1", "--namespace", namespace, "--wait", "--timeout", "4m")
+    expect(images(run, namespace) == before, f"the first image was expected again: {images(run, namespace)}")
+    history = json.loads(run.plane.helm("history", "tidemark", "--namespace", namespace, "-o", "json"))
+    return "\n".join(f"revision {each['revision']}: {each['description']}" for each in history)
+
+
+@step("bad-upgrade", "An image that cannot be pulled takes no replica away, and `--atomic` goes back by itself", ("install",))
+def bad_upgrade(run: Run) -> str:
+    namespace = namespace_of("staging")
+    before = images(run, namespace)
+    wanted = {each["metadata"]["name"]: each["spec"]["replicas"]
+              for each in run.plane.every("deployments", namespace, "app.kubernetes.io/name=tidemark")}  # fmt: skip
+    try:
+        upgrade(run, "staging", "--set", "image.tag=cannot-be-pulled", "--timeout", "25s")
+    except CommandFailed as problem:
+        said = str(problem).splitlines()[-1]
+    else:
+        expect(False, "the upgrade was taken for a success")
+    lost = {
+        each["metadata"]["name"]: f"{each['status'].get('readyReplicas', 0)} of {wanted[each['metadata']['name']]}"
+        for each in run.plane.every("deployments", namespace, "app.kubernetes.io/name=tidemark")
+        if each["status"].get("readyReplicas", 0) < wanted[each["metadata"]["name"]] - 1
+    }
+    expect(not lost, f"too few replicas serve: {lost}")
+    try:
+        upgrade(run, "staging", "--set", "image.tag=cannot-be-pulled", "--timeout", "20s", "--atomic")
+    except CommandFailed as problem:
+        said += f"\n{str(problem).splitlines()[-1]}"
+    workloads_of_the_program(run, namespace)
+    expect(images(run, namespace) == before, f"the old image was expected: {images(run, namespace)}")
+    return said
