@@ -4,7 +4,7 @@ TIDEMARK_CACHE_DIR ?= $(HOME)/.cache/tidemark
 TOOLS ?= $(TIDEMARK_CACHE_DIR)/tools
 
 # The image's name, without tag or digest.
-IMAGE ?= ghcr.io/tidemark/tidemark
+IMAGE_REPOSITORY ?= ghcr.io/tidemark/tidemark
 STAGING_VALUES := charts/tidemark/values-staging.yaml
 PRODUCTION_VALUES := charts/tidemark/values-production.yaml
 
@@ -44,7 +44,9 @@ pipelines-check: pipelines-tools ## Check workflows, their scripts, and the shel
 	$(PIPELINES_PACKAGES)/bin/zizmor --offline --quiet --persona=pedantic --no-progress .github
 	$(PIPELINES_PYTHON) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(PIPELINES_PYTHON) -m check_jsonschema --builtin-schema vendor.renovate .github/renovate.json
-	PATH="$(PIPELINES_PACKAGES)/bin:$$PATH" shellcheck $(PIPELINES)/*.sh deploy/*.sh
+	$(PIPELINES_PYTHON) -m check_jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(PIPELINES_PYTHON) -m check_jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(PIPELINES_PACKAGES)/bin/shellcheck --severity=warning $(shell git ls-files '*.sh' '.ci/run')
 	deploy/systemd/check.sh
 	$(PIPELINES_PYTHON) -m unittest discover --start-directory $(PIPELINES)/tests
 
@@ -77,9 +79,9 @@ bench-report: ## What bench prints, also in target/bench.txt
 	$(MAKE) --no-print-directory bench | tee target/bench.txt
 
 .PHONY: staged-image
-staged-image: $(PIPELINES_PACKAGES) ## Say which image staging runs (IMAGE)
+staged-image: $(PIPELINES_PACKAGES) ## Say which image staging runs (IMAGE_REPOSITORY)
 	@digest=$$($(PIPELINES_PYTHON) $(PIPELINES)/image_digest.py $(STAGING_VALUES)); \
-		echo "image=$${digest:+$(IMAGE)@$$digest}" | tee -a $${GITHUB_OUTPUT:-/dev/null}
+		echo "image=$${digest:+$(IMAGE_REPOSITORY)@$$digest}" | tee -a $${GITHUB_OUTPUT:-/dev/null}
 
 # What follows changes the world outside; the workflows call it, with the rights that they were given.
 
@@ -88,33 +90,33 @@ image-candidate: ## Build the image for looking at it (tidemark:candidate), not 
 	$(PIPELINES)/publish.sh load tidemark:candidate
 
 .PHONY: image-publish
-image-publish: ## Build and push the image by its digest (IMAGE)
-	$(PIPELINES)/publish.sh push $(IMAGE)
+image-publish: ## Build and push the image by its digest (IMAGE_REPOSITORY)
+	$(PIPELINES)/publish.sh push $(IMAGE_REPOSITORY)
 
 .PHONY: image-sign
-image-sign: ## Sign an image without a key (IMAGE, DIGEST)
-	cosign sign --yes $(IMAGE)@$(DIGEST)
+image-sign: ## Sign an image without a key (IMAGE_REPOSITORY, DIGEST)
+	cosign sign --yes $(IMAGE_REPOSITORY)@$(DIGEST)
 
 .PHONY: image-verify
-image-verify: $(PIPELINES_PACKAGES) ## See that our pipeline signed the image that staging runs (IMAGE, REPOSITORY)
-	$(PIPELINES)/verify.sh $(IMAGE)@$$($(PIPELINES_PYTHON) $(PIPELINES)/image_digest.py $(STAGING_VALUES))
+image-verify: $(PIPELINES_PACKAGES) ## See that our pipeline signed the image that staging runs (IMAGE_REPOSITORY, REPOSITORY)
+	$(PIPELINES)/verify.sh $(IMAGE_REPOSITORY)@$$($(PIPELINES_PYTHON) $(PIPELINES)/image_digest.py $(STAGING_VALUES))
 
 .PHONY: stage
-stage: $(PIPELINES_PACKAGES) ## Commit and push an image's digest into staging's values (IMAGE, DIGEST, COMMIT)
-	PYTHONPATH=$(PIPELINES_PACKAGES) $(PIPELINES)/stage.sh $(STAGING_VALUES) $(IMAGE) $(DIGEST) $(COMMIT)
+stage: $(PIPELINES_PACKAGES) ## Commit and push an image's digest into staging's values (IMAGE_REPOSITORY, DIGEST, COMMIT)
+	PYTHONPATH=$(PIPELINES_PACKAGES) $(PIPELINES)/stage.sh $(STAGING_VALUES) $(IMAGE_REPOSITORY) $(DIGEST) $(COMMIT)
 
 .PHONY: stage-wait
 stage-wait: ## Wait until Argo CD runs an image in health (APPLICATION, DIGEST, STAGED)
 	python3 $(PIPELINES)/argocd.py $(APPLICATION) $(DIGEST) $(if $(STAGED),--commit $(STAGED))
 
 .PHONY: promote
-promote: $(PIPELINES_PACKAGES) ## Propose staging's image for production (IMAGE, SOURCE)
-	PYTHONPATH=$(PIPELINES_PACKAGES) $(PIPELINES)/promote.sh $(IMAGE) $(STAGING_VALUES) $(PRODUCTION_VALUES) $(SOURCE)
+promote: $(PIPELINES_PACKAGES) ## Propose staging's image for production (IMAGE_REPOSITORY, SOURCE)
+	PYTHONPATH=$(PIPELINES_PACKAGES) $(PIPELINES)/promote.sh $(IMAGE_REPOSITORY) $(STAGING_VALUES) $(PRODUCTION_VALUES) $(SOURCE)
 
 .PHONY: changelog
 changelog: ## Print what changed (SINCE, UNTIL; the last tag and HEAD by default)
 	@python3 $(PIPELINES)/changelog.py "$(or $(SINCE),$$(git describe --tags --abbrev=0 2> /dev/null || true))" "$(or $(UNTIL),HEAD)"
 
 .PHONY: release
-release: $(HELM) ## Tag the image, push the charts, publish the notes (IMAGE, TAG, REPOSITORY)
-	HELM=$(HELM) $(PIPELINES)/release.sh $(IMAGE) $(TAG) $(REPOSITORY) $(patsubst %/Chart.yaml,%,$(wildcard charts/*/Chart.yaml))
+release: $(HELM) ## Tag the image, push the charts, publish the notes (IMAGE_REPOSITORY, TAG, REPOSITORY)
+	HELM=$(HELM) $(PIPELINES)/release.sh $(IMAGE_REPOSITORY) $(TAG) $(REPOSITORY) $(patsubst %/Chart.yaml,%,$(wildcard charts/*/Chart.yaml))

@@ -45,7 +45,7 @@ def text(image: str, old: str, new: str, since: str, until: str, repository: str
 - [ ] Migrations of the history in the list below can be read by the version that runs now: a roll-back meets them.
 - [ ] The sync window is open, or somebody on call agrees.
 
-After the merge nothing happens by itself: sync `tidemark-production` in Argo CD. The way back is to revert this
+After the merge nothing happens by itself: sync `production-tidemark` in Argo CD. The way back is to revert this
 pull request and sync again.
 
 ## Changes
