@@ -70,7 +70,7 @@ stop() {
     umount "$home/run/netns/default" 2> /dev/null || true
     ip -o link show type bridge | while read -r _ name _; do
         name="${name%%[:@]*}"
-        if ! grep -q " $name[:@]" "$home/bridges-before"; then ip link delete "$name" || true; fi
+        if ! grep -q " ${name}[:@]" "$home/bridges-before"; then ip link delete "$name" || true; fi
     done
     iptables-restore < "$home/rules-before" 2> /dev/null || true
     cat "$home/forward-before" > /proc/sys/net/ipv4/ip_forward
