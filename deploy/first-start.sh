@@ -22,7 +22,8 @@ if [[ ! -f "$settings" ]]; then
     mv "$settings.new" "$settings"
     echo "wrote $settings" >&2
 fi
-# An older one, of the native stack alone, has none of the three.
+# An older one, of the native stack alone, has none of the three, and perhaps no end of its last line.
+[[ -z "$(tail --bytes 1 "$settings")" ]] || echo >> "$settings"
 for name in DAPR_API_TOKEN APP_API_TOKEN RABBITMQ_PASSWORD; do
     grep --quiet "^$name=." "$settings" || echo "$name=$(random)" >> "$settings"
 done

@@ -26,6 +26,17 @@ impl Sandbox {
             .unwrap()
     }
 
+    /// Runs a command where no Docker Engine answers.
+    fn run_without_engine(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_stack"))
+            .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+            .arg("--state-dir")
+            .arg(self.0.path().join("state"))
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
     /// Runs a command that is to succeed and returns what it printed.
     fn succeed(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
@@ -106,4 +117,15 @@ fn a_stack_comes_up_once_survives_its_supervisors_death_and_goes_down_whole() {
     sandbox.succeed(&["reset"]);
     assert!(!sandbox.0.path().join("state").join("redis").exists());
     assert!(!Path::new(&sandbox.0.path().join("state").join("secrets.json")).exists());
+}
+
+#[test]
+fn containers_that_are_asked_for_and_cannot_be_had_are_an_error_and_leave_nothing_behind() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.run_without_engine(&["up", "--mode", "docker"]);
+    assert!(!output.status.success());
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("no Docker Engine answers"), "{told}");
+    assert!(told.contains("MODE=native does without"), "{told}");
+    assert_eq!(sandbox.run(&["status"]).status.code(), Some(3), "nothing is running");
 }
