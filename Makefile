@@ -75,3 +75,4 @@ include charts/charts.mk
 include app/cluster/cluster.mk
 include .github/pipelines.mk
 include deploy/deploy.mk
+include observability/observability.mk
