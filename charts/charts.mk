@@ -41,3 +41,34 @@ $(HELM_DOCS):
 
 .PHONY: charts-tools
 charts-tools: $(HELM) $(KUBECONFORM) $(HELM_UNITTEST) $(HELM_DOCS) ## Build what charts-test needs, once
+
+CHARTS_CHECK := HELM=$(HELM) KUBECONFORM=$(KUBECONFORM) HELM_UNITTEST=$(HELM_UNITTEST) HELM_DOCS=$(HELM_DOCS) \
+	TIDEMARK_CACHE_DIR=$(TIDEMARK_CACHE_DIR) PYTHONDONTWRITEBYTECODE=1 python3 charts/checks/check.py
+
+.PHONY: charts-test
+charts-test: charts-tools ## Check the charts, without a cluster
+	@$(CHARTS_CHECK)
+
+.PHONY: charts-update
+charts-update: charts-tools ## Copy into the charts what stands elsewhere: components, rules, dashboards
+	@$(CHARTS_CHECK) update
+
+.PHONY: charts-render
+charts-render: charts-tools ## Accept what the charts would now make
+	@$(CHARTS_CHECK) render
+
+.PHONY: charts-docs
+charts-docs: charts-tools ## Write the charts' READMEs anew
+	@$(CHARTS_CHECK) docs
+
+.PHONY: charts-evidence
+charts-evidence: charts-tools ## Write docs/evidence/charts.txt
+	@mkdir -p docs/evidence
+	@{ echo "# Written by make charts-evidence"; \
+		echo "date     $$(date --utc +%Y-%m-%dT%H:%M:%SZ)"; \
+		echo "commit   $$(git rev-parse --short HEAD)"; \
+		echo "tools    helm 3.22.0, kubeconform 0.8.0, helm-unittest 1.1.2, helm-docs 1.14.2, Kubernetes' API of 1.34.4"; \
+		echo; echo '$$ make charts-test'; \
+		$(CHARTS_CHECK); \
+	} > docs/evidence/charts.txt.new && mv docs/evidence/charts.txt.new docs/evidence/charts.txt
+	@cat docs/evidence/charts.txt

@@ -21,6 +21,13 @@ KUBERNETES = "1.34.4"
 Object = dict
 
 
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Reads YAML as Kubernetes does: an equals sign is text."""
+
+
+Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: loader.construct_scalar(node))
+
+
 class Refused(Exception):
     """Helm did not take the values."""
 
@@ -88,8 +95,7 @@ def render(chart: str, namespace: str, files: list[Path], values: dict | None = 
 
 
 def objects(text: str) -> list[Object]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return [document for document in yaml.load_all(text, loader) if document]
+    return [document for document in yaml.load_all(text, Loader) if document]
 
 
 def masked(text: str) -> str:
