@@ -19,3 +19,8 @@ tf-docs: ## Write the stacks' READMEs anew
 .PHONY: tf-tools
 tf-tools: ## Install the tools of tf-check
 	@python3 terraform/checks/check.py install
+
+.PHONY: tf-evidence
+tf-evidence: ## Write docs/evidence/terraform.txt (MUTATIONS=1 breaks the rules as well)
+	@.github/scripts/evidence.sh docs/evidence/terraform.txt "The stacks, checked without providers: nothing was planned or applied in a cloud" \
+		"terraform version" "make --no-print-directory tf-check" $(if $(MUTATIONS),"make --no-print-directory tf-check-mutations")

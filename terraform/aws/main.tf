@@ -148,7 +148,7 @@ module "identity" {
   cluster_name             = module.cluster.name
   cluster_arn              = module.cluster.arn
   roles                    = module.product.roles
-  topics                   = concat(module.product.events, module.product.dead_letters)
+  topics                   = concat(module.product.events, module.product.dead_letters, [module.product.probe])
   kafka_arn                = module.data.kafka_arn
   database_user_arn        = "${local.database_users}/tidemark_history"
   database_backup_user_arn = "${local.database_users}/tidemark_backup"

@@ -75,6 +75,7 @@ def judged(root: Path = COMPONENTS) -> tuple[str, list[str]]:
     resiliency = yaml.safe_load((STACKS.parent / "dapr" / "resiliency.yaml").read_text())
     covered = resiliency["spec"]["targets"]["components"]
 
+    wrong += topic_problems(yaml)
     for overlay in OVERLAYS:
         base = root / "overlays" / overlay / "base"
         listed = yaml.safe_load((base / "kustomization.yaml").read_text())["resources"]
@@ -117,6 +118,15 @@ def judged(root: Path = COMPONENTS) -> tuple[str, list[str]]:
             patches = yaml.safe_load((root / "overlays" / overlay / environment / "kustomization.yaml").read_text())
             wrong += patch_problems(f"{overlay}/{environment}", patches, components, yaml)
     return f"{count} components of {len(OVERLAYS)} overlays", wrong
+
+
+def topic_problems(yaml) -> list[str]:
+    """The stacks make the topics that the charts make, and the one that the program asks for the broker's health."""
+    product = set(re.findall(r'"([a-z-]+(?:\.[a-z-]+)?)"', (STACKS / "modules" / "product" / "main.tf").read_text()))
+    chart = yaml.safe_load((STACKS.parent / "charts" / "kafka" / "values.yaml").read_text())
+    program = (STACKS.parent / "app" / "tidemark" / "src" / "tasks.rs").read_text()
+    needed = {*chart["topics"], chart["probeTopic"], re.search(r'^const PROBE_TOPIC: &str = "([^"]+)";', program, re.M).group(1)}
+    return [f"modules/product does not name the topic {topic}" for topic in sorted(needed - product)]
 
 
 def signing_key_problems(overlay: str, yaml) -> list[str]:

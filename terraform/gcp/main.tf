@@ -136,6 +136,7 @@ module "messaging" {
   kafka_vcpus         = var.sizes.kafka.type
   events              = module.product.events
   dead_letters        = module.product.dead_letters
+  probe               = module.product.probe
   partitions          = module.product.event_partitions
   event_days          = module.product.event_retention_days
   dead_letter_days    = module.product.dead_letter_retention_days

@@ -14,6 +14,9 @@ locals {
     "user.registered",
   ]
 
+  # Published to by whoever asks whether the broker takes events; nobody reads it.
+  probe = "tidemark.health"
+
   events       = concat([local.ledger], local.projections)
   dead_letters = [for topic in local.events : "${topic}.dlq"]
 
@@ -25,7 +28,7 @@ locals {
       secrets         = ["kafka", "redis", "signing-keys"]
     }
     tasks = {
-      publishes       = setsubtract(local.events, ["user.registered"])
+      publishes       = setunion(setsubtract(local.events, ["user.registered"]), [local.probe])
       consumes        = []
       consumer_groups = []
       secrets         = ["kafka", "redis"]

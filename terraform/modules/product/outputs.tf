@@ -28,6 +28,11 @@ output "ledger" {
   value       = local.ledger
 }
 
+output "probe" {
+  description = "The topic that is only published to, to see that the broker takes events."
+  value       = local.probe
+}
+
 output "roles" {
   description = "For each role: topics it writes, topics it reads, its consumer groups and the secrets it may read."
   value       = local.roles

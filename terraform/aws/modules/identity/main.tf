@@ -89,7 +89,7 @@ locals {
       ]
     }
 
-    # Makes the sixteen topics once and describes them afterwards.
+    # Makes the seventeen topics once and describes them afterwards.
     topics = {
       namespace       = var.namespace
       service_account = "tidemark-topics"

@@ -1,4 +1,4 @@
-# Event Hubs by its Kafka endpoint. Premium, for three reasons: the sixteen topics (Standard holds ten),
+# Event Hubs by its Kafka endpoint. Premium, for three reasons: the seventeen topics (Standard holds ten),
 # dead letters kept for thirty days (Standard keeps seven), and compressed batches.
 
 resource "azurerm_eventhub_namespace" "this" {
@@ -29,6 +29,7 @@ locals {
   topics = merge(
     { for topic in var.events : topic => { partitions = var.partitions, days = var.event_days } },
     { for topic in var.dead_letters : topic => { partitions = 1, days = var.dead_letter_days } },
+    { (var.probe) = { partitions = 1, days = 1 } },
   )
 }
 

@@ -38,6 +38,11 @@ variable "dead_letters" {
   type        = list(string)
 }
 
+variable "probe" {
+  description = "Topic that is only published to, to see that the broker takes events."
+  type        = string
+}
+
 variable "partitions" {
   description = "Partitions of an event topic."
   type        = number

@@ -1,4 +1,4 @@
-# The sixteen topics, two ways: Managed Kafka (kafka.tf), which Tidemark uses, and Pub/Sub (pubsub.tf), which
+# The seventeen topics, two ways: Managed Kafka (kafka.tf), which Tidemark uses, and Pub/Sub (pubsub.tf), which
 # stands beside it.
 
 resource "google_secret_manager_secret_version" "kafka" {
@@ -12,5 +12,6 @@ locals {
   topics = merge(
     { for topic in var.events : topic => { partitions = var.partitions, days = var.event_days } },
     { for topic in var.dead_letters : topic => { partitions = 1, days = var.dead_letter_days } },
+    { (var.probe) = { partitions = 1, days = 1 } },
   )
 }
