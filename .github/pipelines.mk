@@ -56,6 +56,12 @@ pipelines-evidence: pipelines-tools ## Write docs/evidence/pipelines.txt
 		"$(ACTIONLINT) --version" "$(PIPELINES_PACKAGES)/bin/zizmor --version" \
 		"make --no-print-directory pipelines-check"
 
+# Jobs begin on an image that has no package lists, and a Python without PyYAML or pip.
+.PHONY: runner-prepare
+runner-prepare: ## Install what the checks need of a bare Debian or Ubuntu
+	$(if $(filter 0,$(shell id -u)),,sudo) apt-get update --quiet
+	$(if $(filter 0,$(shell id -u)),,sudo) apt-get install --yes --quiet --no-install-recommends python3-pip python3-venv python3-yaml
+
 .PHONY: dependencies-check
 dependencies-check: $(CARGO_DENY) ## Licences, bans, sources and known holes of all dependencies (deny.toml)
 	$(CARGO_DENY) --all-features check $(if $(OFFLINE),bans licenses sources)
