@@ -1,5 +1,6 @@
 """What charts hold in copy, because Helm reads nothing outside a chart: made from its source, and compared with it."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -56,7 +57,9 @@ def platform_values(environment: str) -> str:
     text = [f"# Made of the parts' own values-{environment}.yaml by `make charts-update`."]
     for part in PARTS:
         text.append(f"{part}:")
-        own = (CHARTS / part / f"values-{environment}.yaml").read_text().splitlines()
+        own = (CHARTS / part / f"values-{environment}.yaml").read_text()
+        # The pipelines write the program's digest for each promotion; the umbrella takes its own.
+        own = re.sub(r'^( +digest: ).*$', r'\1""', own, flags=re.M).splitlines()
         text += [f"  {line}" if line else "" for line in own]
     return "\n".join(text) + "\n"
 
