@@ -48,7 +48,7 @@ pipelines-check: pipelines-tools ## Check workflows, their scripts, and the shel
 	$(PIPELINES_PYTHON) -m check_jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(PIPELINES_PACKAGES)/bin/shellcheck --severity=warning $(shell git ls-files '*.sh' '.ci/run')
 	deploy/systemd/check.sh
-	$(PIPELINES_PYTHON) -m unittest discover --start-directory $(PIPELINES)/tests
+	$(PIPELINES_PYTHON) -m unittest discover --buffer --start-directory $(PIPELINES)/tests
 
 .PHONY: pipelines-evidence
 pipelines-evidence: pipelines-tools ## Write docs/evidence/pipelines.txt

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 SEPARATOR, END = "\x1f", "\x1e"
 AREA = re.compile(r"(?P<area>[a-z][a-z0-9 -]{1,20}): (?P<rest>\S.*)")
+# GitHub takes no longer text for a release or a pull request than about this many lines.
+LONGEST = 400
 # What the pipelines commit themselves tells nobody anything.
 OWN = ("Stage ", "Promote ")
 
@@ -47,7 +49,7 @@ def commits(since: str, until: str) -> list[Commit]:
             raise ValueError(f"{end!r} is not the name of a commit")
     span = f"{since}..{until}" if since else until
     printed = subprocess.run(
-        ["git", "log", "--no-merges", f"--format=%h{SEPARATOR}%s{END}", span, "--"],
+        ["git", "log", "--no-merges", f"--max-count={LONGEST}", f"--format=%h{SEPARATOR}%s{END}", span, "--"],
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
     lines = (line.strip("\n") for line in printed.split(END))
@@ -62,7 +64,7 @@ def written(found: list[Commit], repository: str = "") -> str:
     areas = defaultdict(list)
     for commit in found:
         areas[commit.area].append(commit)
-    sections = []
+    sections = [f"Only the newest {LONGEST} changes are listed."] if len(found) >= LONGEST else []
     # What belongs to no single area concerns everybody: it comes first.
     for area in sorted(areas):
         title = f"### {area[:1].upper() + area[1:]}" if area else "### In general"
