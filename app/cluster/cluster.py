@@ -33,6 +33,7 @@ from suite import STEPS, Run, chosen, perform
 import steps_charts  # noqa: F401  # isort: skip
 import steps_network  # noqa: F401  # isort: skip
 import steps_operations  # noqa: F401  # isort: skip
+import steps_argo  # noqa: F401  # isort: skip
 import steps_rollouts  # noqa: F401  # isort: skip
 import steps_dapr  # noqa: F401  # isort: skip
 import steps_gitops  # noqa: F401  # isort: skip

@@ -25,7 +25,6 @@ FROM_MODULES = {
     "gateway-api": ("gateway-api", ["config/crd/standard"]),
     "cloudnative-pg": ("cloudnative-pg", ["config/crd/bases"]),
     "prometheus-operator": ("prometheus-operator", ["example/prometheus-operator-crd"]),
-    "cert-manager": ("cert-manager", ["deploy/crds"]),
     "vertical-pod-autoscaler": ("vertical-pod-autoscaler", ["deploy/vpa-v1-crd-gen.yaml"]),
     "elastic": ("cloud-on-k8s", ["config/crds/v1"]),
 }

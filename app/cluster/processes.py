@@ -4,6 +4,7 @@ A process is known by its id and the time at which it started, so that a record 
 leads to the end of a stranger that got the same id.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -24,6 +25,12 @@ def started_at(pid: int) -> str | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if fields[0] in "ZX" else fields[19]
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    # It may end by itself between the look and the signal.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def die_with_parent() -> None:
@@ -70,13 +77,13 @@ class Processes:
         entry = known.pop(name, None)
         if entry and started_at(entry["pid"]) == entry["started"]:
             pid = entry["pid"]
-            os.kill(pid, signal.SIGTERM)
+            send(pid, signal.SIGTERM)
             limit = time.monotonic() + GRACE_SECONDS
             while started_at(pid) == entry["started"] and time.monotonic() < limit:
                 self.reap(pid)
                 time.sleep(0.05)
             if started_at(pid) == entry["started"]:
-                os.kill(pid, signal.SIGKILL)
+                send(pid, signal.SIGKILL)
                 self.reap(pid)
         self.write(known)
 
