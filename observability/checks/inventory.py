@@ -1,7 +1,8 @@
 """Which metrics there are: measured on a real stack, or read in the documentation of what cannot run here.
 
 `metrics/measured.json` is written by `make observability-inventory` from the answers of every exporter beside a
-real stack. `metrics/documented.yml` lists what a cluster's exporters say of themselves.
+real stack. `metrics/documented.yml` lists what a cluster's exporters say of themselves. What the program counts
+only in trouble is known from its source.
 """
 
 import json
@@ -9,6 +10,7 @@ import re
 from pathlib import Path
 
 METRICS = Path(__file__).resolve().parent.parent / "metrics"
+SOURCE = METRICS.parent.parent / "app" / "tidemark" / "src"
 MEASURED = METRICS / "measured.json"
 DOCUMENTED = METRICS / "documented.yml"
 
@@ -39,14 +41,15 @@ def of_an_answer(text: str) -> dict[str, dict]:
     return {name: {"type": entry["type"], "labels": sorted(entry["labels"])} for name, entry in found.items()}
 
 
-def of_the_source(folder: Path) -> tuple[set[str], set[str]]:
-    """The metrics that the program describes, and those that it counts."""
-    table = (folder / "telemetry" / "metrics.rs").read_text()
+def of_the_source() -> tuple[set[str], dict[str, set[str]]]:
+    """The metrics that the program describes, and those that it counts, with the labels written there."""
+    table = (SOURCE / "telemetry" / "metrics.rs").read_text()
     described = set(re.findall(r'\(\s*"(\w+)",\s*(?:Counter|Gauge|Histogram),', table))
-    used = set()
-    for file in folder.rglob("*.rs"):
+    used: dict[str, set[str]] = {}
+    for file in SOURCE.rglob("*.rs"):
         text = file.read_text().split("#[cfg(test)]")[0]
-        used.update(re.findall(r'\b(?:counter|gauge|histogram)!\(\s*"(\w+)"', text))
+        for name, rest in re.findall(r'\b(?:counter|gauge|histogram)!\(\s*"(\w+)"([^;]*?)\)\s*\.', text):
+            used.setdefault(name, set()).update(re.findall(r'"(\w+)" =>', rest))
     return described, used
 
 
@@ -60,6 +63,8 @@ def read() -> dict[str, dict]:
 
     known: dict[str, dict] = {}
     sources = {**measured(), **{name: source["metrics"] for name, source in yaml.safe_load(DOCUMENTED.read_text()).items()}}
+    # A histogram's name is a family's; it is measured by its parts.
+    sources["source"] = {name: sorted(labels) for name, labels in of_the_source()[1].items()}
     for source, metrics in sources.items():
         for name, entry in metrics.items():
             labels = entry["labels"] if isinstance(entry, dict) else entry

@@ -29,7 +29,7 @@ def selections(query: str) -> dict[str, set[str]]:
             if following == "(":
                 while tokens[index][1] != ")":
                     index += 1
-        elif kind == "name" and following != "(" and text.lower() not in WORDS:
+        elif kind == "name" and following != "(" and following.lower() not in ("by", "without") and text.lower() not in WORDS:
             labels = found.setdefault(text, set())
             # A duration after "offset" is a number; a name here is a metric.
             if following == "{":

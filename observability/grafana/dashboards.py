@@ -392,7 +392,7 @@ def database() -> dict:
             stat("Found in memory", f"sum(rate(pg_stat_database_blks_hit{{{database}}}[5m]) or rate(cnpg_pg_stat_database_blks_hit{{{database}}}[5m])) / sum((rate(pg_stat_database_blks_hit{{{database}}}[5m]) + rate(pg_stat_database_blks_read{{{database}}}[5m])) or (rate(cnpg_pg_stat_database_blks_hit{{{database}}}[5m]) + rate(cnpg_pg_stat_database_blks_read{{{database}}}[5m])))", unit="percentunit", maximum=1, thresholds=GOOD_ABOVE(0.95), description="Cache hit ratio."),
             stat("Connections taken", "sum(pg_stat_activity_count) / max(pg_settings_max_connections)", unit="percentunit", maximum=1, thresholds=GOOD_BELOW(0.8), links=[("What to do", f"{RUNBOOKS}/DatabaseConnectionsHigh.md")]),
             stat("A replica is behind by", "max(cnpg_pg_replication_lag)", unit="s", thresholds=GOOD_BELOW(60)),
-            stat("Age of the last backup", "time() - max(cnpg_collector_last_available_backup_timestamp)", unit="s", thresholds=GOOD_BELOW(26 * 3600), links=[("What to do", f"{RUNBOOKS}/BackupMissing.md")]),
+            stat("Age of the last backup", "time() - max(barman_cloud_cloudnative_pg_io_last_available_backup_timestamp)", unit="s", thresholds=GOOD_BELOW(26 * 3600), links=[("What to do", f"{RUNBOOKS}/BackupMissing.md")]),
         ],
         "Statements": [
             Panel("Time of a statement, as the sidecars see it", {
