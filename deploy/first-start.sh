@@ -29,19 +29,18 @@ for name in DAPR_API_TOKEN APP_API_TOKEN RABBITMQ_PASSWORD; do
 done
 
 mkdir -p "$secrets"
+missing() { [[ ! -f "$secrets/$1" ]]; }
 put() {
-    if [[ ! -f "$secrets/$1" ]]; then
-        cat > "$secrets/$1.new"
-        chmod 0444 "$secrets/$1.new"
-        mv "$secrets/$1.new" "$secrets/$1"
-    fi
+    cat > "$secrets/$1.new"
+    chmod 0444 "$secrets/$1.new"
+    mv "$secrets/$1.new" "$secrets/$1"
 }
 for name in redis-password postgres-admin-password postgres-password postgres-monitor-password grafana-password; do
-    random | tr -d '\n' | put "$name"
+    if missing "$name"; then random | tr -d '\n' | put "$name"; fi
 done
 # Without an address, alerts are shown by Alertmanager and sent nowhere.
-printf '' | put slack-webhook
-if [[ ! -f "$secrets/secret-store.json" ]]; then
+if missing slack-webhook; then printf '' | put slack-webhook; fi
+if missing secret-store.json; then
     key="$(openssl genpkey -algorithm ed25519)"
     printf '{"redis-password":"%s","postgres-password":"%s","jwt-signing-key":"%s\\n"}\n' \
         "$(cat "$secrets/redis-password")" "$(cat "$secrets/postgres-password")" "${key//$'\n'/\\n}" |
