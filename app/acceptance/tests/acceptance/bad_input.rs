@@ -245,7 +245,12 @@ async fn a_method_that_a_path_does_not_take_is_refused(world: Arc<World>) -> Out
 }
 
 async fn a_request_keeps_the_id_that_it_brings(world: Arc<World>) -> Outcome {
-    let request_id = unique("request");
+    let (usual, longest) = (unique("request"), "x".repeat(128));
+    for request_id in ["7", "a_B.c-9", &longest] {
+        let request = world.member().request(Method::GET, "/api/groups").header(REQUEST_ID, request_id);
+        assert_eq!(send(request).await?.expect(200).header(REQUEST_ID), Some(request_id));
+    }
+    let request_id = usual;
     for (path, status) in
         [("/api/groups", 200), ("/api/nothing", 404), ("/api/tasks/x", 404), ("/api/health", 200)]
     {
@@ -260,7 +265,7 @@ async fn a_request_keeps_the_id_that_it_brings(world: Arc<World>) -> Outcome {
 }
 
 async fn a_request_without_a_usable_id_gets_one(world: Arc<World>) -> Outcome {
-    for unusable in ["", &"x".repeat(300), "\u{e4}"] {
+    for unusable in ["", &"x".repeat(129), "two words and \"quotes\"", "\u{e4}"] {
         let value = HeaderValue::from_bytes(unusable.as_bytes())?;
         let answer =
             send(world.member().request(Method::GET, "/api/groups/x").header(REQUEST_ID, value)).await?;

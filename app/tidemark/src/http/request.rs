@@ -36,7 +36,11 @@ impl RequestId {
     }
 
     fn of(request: &Request) -> Self {
-        let usable = |id: &&HeaderValue| id.len() <= Self::LONGEST && !id.is_empty() && id.to_str().is_ok();
+        // Harmless in any log. The edge keeps the same ones.
+        let is_harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+        let usable = |id: &&HeaderValue| {
+            (1..=Self::LONGEST).contains(&id.len()) && id.as_bytes().iter().all(is_harmless)
+        };
         match request.headers().get(Self::HEADER).filter(usable) {
             Some(id) => Self(id.clone()),
             None => Self(
