@@ -213,7 +213,8 @@ class System:
 def main():
     signal.signal(signal.SIGTERM, lambda *_: exit(1))
     report = Report("The image, looked into and used (make image-test)", "image.txt")
-    report.say(f"{IMAGE}\nDocker Engine {run(DOCKER, 'version', '--format', '{{.Server.Version}}').stdout.strip()}")
+    revision = inspect(".Config.Labels")["org.opencontainers.image.revision"]
+    report.say(f"{IMAGE}, built from {revision[:7]}\nDocker Engine {run(DOCKER, 'version', '--format', '{{.Server.Version}}').stdout.strip()}")
     report.say(stand_ins(DOCKER, "rust:", "distroless", DAPRD, REDIS))
     with tempfile.TemporaryDirectory() as folder:
         report.step("within the budget of size", is_small)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Creates the topics that are missing. BROKERS says where, REPLICATION how often each is kept.
+# Creates the topics that are missing. BROKERS says where, REPLICATION how often each is kept. The image's other
+# programs may be BusyBox's: short options only.
 set -euo pipefail
 tool=/opt/kafka/bin/kafka-topics.sh
 here="$(dirname "$0")"
@@ -11,12 +12,23 @@ for attempt in $(seq 1 30); do
     sleep 2
 done
 
-# Each is a Java program of its own; two at a time.
-grep --invert-match '^#' "$here/topics" | while read -r name partitions days; do
-    if ! grep --quiet --line-regexp --fixed-strings -- "$name" <<< "$known"; then
-        echo "$name $partitions $((days * 24 * 60 * 60 * 1000))"
-    fi
-done | xargs --no-run-if-empty --max-lines=1 --max-procs=2 bash -c '
-    exec "$0" --bootstrap-server "$BROKERS" --create --if-not-exists --topic "$1" --partitions "$2" \
-        --replication-factor "$REPLICATION" --config "retention.ms=$3"' "$tool"
+create() {
+    "$tool" --bootstrap-server "$BROKERS" --create --if-not-exists --topic "$1" --partitions "$2" \
+        --replication-factor "$REPLICATION" --config "retention.ms=$(($3 * 24 * 60 * 60 * 1000))"
+}
+
+# Each is a Java program of its own: two at a time.
+running=()
+finish() {
+    local process
+    for process in "${running[@]}"; do wait "$process"; done
+    running=()
+}
+while read -r name partitions days; do
+    if [[ "$name" == '#'* ]] || grep -qxF -- "$name" <<< "$known"; then continue; fi
+    create "$name" "$partitions" "$days" &
+    running+=("$!")
+    if [[ ${#running[@]} -eq 2 ]]; then finish; fi
+done < "$here/topics"
+finish
 echo "all topics are there"

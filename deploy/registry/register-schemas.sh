@@ -4,9 +4,14 @@ set -eu
 file=/schemas/todo-history-events.v1.avsc
 text="$(tr -d '\n' < "$file" | sed 's/\\/\\\\/g; s/"/\\"/g')"
 
+# Names are not always known at once, and the image's curl may be too old to try again by itself.
 ask() {
-    curl --fail --silent --show-error --retry 10 --retry-delay 1 --retry-all-errors \
-        --header 'Content-Type: application/vnd.schemaregistry.v1+json' "$@"
+    attempt=1
+    until curl --fail --silent --show-error --header 'Content-Type: application/vnd.schemaregistry.v1+json' "$@"; do
+        if [ "$attempt" -ge 10 ]; then return 1; fi
+        attempt=$((attempt + 1))
+        sleep 1
+    done
 }
 
 answer="$(ask --data "{\"schema\":\"$text\"}" "$REGISTRY/subjects/todo-history-events-value/versions")"
