@@ -143,7 +143,8 @@ class System:
         path = self.folder / "description.json"
         path.write_text(json.dumps(description), encoding="utf-8")
         environment = {**os.environ, "ATTACH": str(path)}
-        command = ["cargo", "test", "--package", "tidemark-acceptance", "--test", "acceptance"]
+        # A migration's trial starts the program a second time, beside a sidecar of its own stack.
+        command = ["cargo", "test", "--package", "tidemark-acceptance", "--test", "acceptance", "--", "--skip", "migration::"]
         done = run(*command, check=False, timeout=1500, env=environment)
         results = [line for line in done.stdout.splitlines() if line.startswith("test result")]
         expect(done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:])
@@ -282,7 +283,7 @@ def main():
                 ("the registry has the ledger's schema", system.registry_has_the_schema),
                 ("Prometheus reaches every role, sidecar and RabbitMQ", system.prometheus_reaches_the_core),
                 ("Prometheus knows Alertmanager and its rules", system.prometheus_knows_alertmanager),
-                ("the acceptance suite, but for what breaks parts", system.passes_the_acceptance_suite),
+                ("the acceptance suite, but for what starts, stops or breaks parts", system.passes_the_acceptance_suite),
                 ("a replica of tasks crashes", system.one_replica_crashes),
                 ("a sidecar crashes", system.a_sidecar_crashes),
                 ("a broker crashes", system.a_broker_crashes),
