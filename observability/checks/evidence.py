@@ -17,7 +17,8 @@ TARGET = ROOT / "docs" / "evidence" / "observability.txt"
 NOT_RUN = """\
 Not run here, and what stands in for it:
   Grafana                          its own model of dashboards reads each whole (grafana-foundation-sdk for 11.6);
-                                   promtool reads every query; a real Prometheus has every metric of them
+                                   promtool reads every query; a real Prometheus has their metrics, as far as
+                                   what exports them runs here
   kafka_exporter                   checks/kafka_exporter.py, with the same metrics, on the real Kafka
   RabbitMQ's plugin, and the cluster's kube-state-metrics, kubelet, CloudNativePG, cert-manager
                                    metrics/documented.yml, from their documentation; rules over them by promtool's tests
