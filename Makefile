@@ -60,8 +60,16 @@ lint: ## Formatting and lints, as CI wants them
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 
+.PHONY: check
+check: ## What needs no running system: charts, compose file, pipelines, observability, clouds
+	$(MAKE) --no-print-directory charts-test
+	$(MAKE) --no-print-directory compose-check
+	$(MAKE) --no-print-directory observability-check
+	$(MAKE) --no-print-directory pipelines-check
+	$(MAKE) --no-print-directory tf-check
+
 .PHONY: test
-test: lint ## Everything: lints, unit, property, contract and acceptance tests on the real parts
+test: lint check ## Everything: lints, checks, unit, property, contract and acceptance tests on the real parts
 	cargo test --workspace
 
 .PHONY: bench
