@@ -151,6 +151,8 @@ class Plane:
             f"--cluster-signing-cert-file={pki / 'ca.crt'}", f"--cluster-signing-key-file={pki / 'ca.key'}",
             "--use-service-account-credentials", "--bind-address=127.0.0.1", f"--secure-port={port['controllers']}",
             "--leader-elect=false", "--controllers=*",
+            # On a machine that is busy with other things, kwok may be late; that is no loss of a node.
+            "--node-monitor-grace-period=15m",
         )  # fmt: skip
         scheduler = pki / "kube-scheduler.kubeconfig"
         self.processes.start(

@@ -9,6 +9,7 @@ import definitions
 from plane import CommandFailed
 from processes import wait_for
 from suite import Run, expect, step
+from volumes import offer_volumes
 
 ENVIRONMENTS = ("dev", "staging", "production")
 ROLES = ("accounts", "tasks", "history", "notifications", "gateway")
@@ -80,7 +81,7 @@ def misspelt_fields_are_refused(run: Run) -> str:
             run.plane.kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "-n", "dry-run",
                               "-f", "-", stdin=json.dumps(each))  # fmt: skip
         except CommandFailed as problem:
-            said.append(f"{each['kind']}: {str(problem).splitlines()[-1][-100:]}")
+            said.append(f"{each['kind']}: {str(problem).splitlines()[-1].rpartition('): ')[2]}")
     expect(len(said) == len(wrong), f"only these were refused: {said}")
     return "\n".join(said)
 
@@ -103,7 +104,7 @@ def workloads_are_out(run: Run, namespace: str) -> str:
         ]  # fmt: skip
         if missing or not found:
             raise CommandFailed(f"not yet: {', '.join(missing) or 'nothing there'}")
-        return ", ".join(f"{each['metadata']['name']} {each['spec']['replicas']}" for each in found)
+        return ", ".join(f"{each['metadata']['name'].removeprefix('tidemark-')} {each['spec']['replicas']}" for each in found)
 
     return str(wait_for(f"all workloads of {namespace} are out", 180, settled, 0.5))
 
@@ -115,6 +116,7 @@ def workloads_are_out(run: Run, namespace: str) -> str:
 )
 def install(run: Run) -> str:
     lines = []
+    offer_volumes(run.plane)
     for environment in ENVIRONMENTS:
         namespace = namespace_of(environment)
         run.plane.namespace(namespace, **{"pod-security.kubernetes.io/enforce": "restricted"})
@@ -123,20 +125,20 @@ def install(run: Run) -> str:
         for chart in INSTALLED:
             where = f"monitoring-{environment}" if chart == "monitoring" else namespace
             values = with_values([run.charts / chart / f"values-{environment}.yaml"])
-            # Volumes stay pending here, so only the program's chart is waited for.
+            # What operators would make of their resources is not there to be waited for.
             patience = ["--wait", "--timeout", "4m"] if chart == "tidemark" else []
             run.plane.helm("install", chart, run.charts / chart, "--namespace", where, *values, *patience)
-        lines.append(f"{environment}: {workloads_of_the_program(run, namespace)}")
+        workloads_of_the_program(run, namespace)
+        lines.append(f"{environment}: {workloads_are_out(run, namespace)}")
     return "\n".join(lines)
 
 
-def workloads_of_the_program(run: Run, namespace: str) -> str:
+def workloads_of_the_program(run: Run, namespace: str) -> None:
     found = run.plane.every("deployments", namespace, "app.kubernetes.io/name=tidemark")
     names = {each["metadata"]["name"] for each in found}
     expect({f"tidemark-{role}" for role in ROLES} <= names, f"roles are missing among {sorted(names)}")
     short = [each["metadata"]["name"] for each in found if each["status"].get("readyReplicas") != each["spec"]["replicas"]]
     expect(not short, f"not rolled out: {short}")
-    return ", ".join(f"{each['metadata']['name'].removeprefix('tidemark-')} {each['spec']['replicas']}" for each in found)
 
 
 @step("helm-test", "`helm test` passes in every environment", ("install",))

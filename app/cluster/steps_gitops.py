@@ -7,6 +7,7 @@ no monitoring, and Slack's address.
 """
 
 import base64
+import contextlib
 import http.server
 import json
 import os
@@ -15,7 +16,7 @@ import shutil
 import subprocess
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -143,9 +144,6 @@ class Stage:
     repository: Repository
     slack: Slack
     began: float
-    ending: threading.Event = field(default_factory=threading.Event)
-    # Applications and the second at which the operators' part was first played for them.
-    played: float | None = None
 
 
 STAGE: list[Stage] = []
@@ -189,11 +187,11 @@ def play_operators(plane: Plane) -> None:
 
 
 def keep_playing(here: Stage) -> None:
-    while not here.ending.wait(1):
-        try:
+    # As long as the run: what is not there yet, or no more, is nothing to report on.
+    while True:
+        with contextlib.suppress(CommandFailed):
             play_operators(here.plane)
-        except CommandFailed:
-            continue
+        time.sleep(1)
 
 
 def state(name: str) -> str:
@@ -532,7 +530,7 @@ def bad_image(_: Run) -> str:
 
 @step("argo-production", "Production waits for a person, and for its hours", ("argo-start",), deep=True)
 def production(_: Run) -> str:
-    plane, repository, lines = stage().plane, stage().repository, []
+    plane, lines = stage().plane, []
     wait_for("production's data is proposed", 60, lambda: state("production-redis").startswith("OutOfSync"))
     limit = time.monotonic() + 3 * RESYNC_SECONDS
     while time.monotonic() < limit:

@@ -35,6 +35,13 @@ def ends(run: Run, namespace: str) -> dict[str, End]:
     }
 
 
+def container_ports(pod: dict) -> dict[str, int]:
+    return {
+        port["name"]: port["containerPort"]
+        for container in pod["spec"]["containers"] for port in container.get("ports", []) if "name" in port
+    }  # fmt: skip
+
+
 # Caller, callee, port, protocol, allowed. `*` stands for each of the five roles.
 FLOWS = [
     ("gateway-proxy", "edge", 8080, "TCP", True),
