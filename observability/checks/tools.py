@@ -55,7 +55,11 @@ def unpack(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as downloads:
         # Readable for the account that downloads, where apt has one of its own.
         os.chmod(downloads, 0o777)
-        run("apt-get", "--quiet", "download", *PACKAGES, folder=Path(downloads))
+        download = ["apt-get", "--quiet", "download", *PACKAGES]
+        if subprocess.run(download, cwd=downloads, capture_output=True, check=False).returncode != 0:
+            # A new machine does not know yet what there is.
+            run("apt-get", "--quiet", "update")
+            run(*download, folder=Path(downloads))
         for package in Path(downloads).glob("*.deb"):
             run("dpkg-deb", "--extract", str(package), str(folder))
 
