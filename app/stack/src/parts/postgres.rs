@@ -46,6 +46,8 @@ pub(crate) fn unit(
         "timezone=UTC".to_owned(),
         "log_timezone=UTC".to_owned(),
         "log_min_duration_statement=1000".to_owned(),
+        // Parameters are what users wrote: it has no place in a log.
+        "log_parameter_max_length=0".to_owned(),
     ];
     if has_timescale(binaries) {
         settings.push("shared_preload_libraries=timescaledb".to_owned());
