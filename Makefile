@@ -68,9 +68,12 @@ check: ## What needs no running system: charts, compose file, pipelines, observa
 	$(MAKE) --no-print-directory pipelines-check
 	$(MAKE) --no-print-directory tf-check
 
-.PHONY: test
-test: lint check ## Everything: lints, checks, unit, property, contract and acceptance tests on the real parts
+.PHONY: test-program
+test-program: ## Unit, property, contract and acceptance tests on the real parts
 	cargo test --workspace
+
+.PHONY: test
+test: lint check test-program ## Everything: lints, checks, and every test on the real parts
 
 .PHONY: bench
 bench: ## Compare the release build with its own raw sidecar (wrk; writes to standard output)

@@ -83,7 +83,7 @@ load_image() {
 install_operators() {
     say "Installing Dapr $dapr, Strimzi $strimzi, CloudNativePG (chart $cloudnative_pg)"
     install_chart dapr dapr --repo https://dapr.github.io/helm-charts/ --version "$dapr" \
-        --namespace dapr-system --create-namespace
+        --namespace dapr-system --create-namespace --set dapr_sidecar_injector.sidecarDropALLCapabilities=true
     install_chart strimzi oci://quay.io/strimzi-helm/strimzi-kafka-operator --version "$strimzi" \
         --namespace strimzi --create-namespace --set watchAnyNamespace=true
     install_chart cnpg cloudnative-pg --repo https://cloudnative-pg.github.io/charts --version "$cloudnative_pg" \
