@@ -70,5 +70,5 @@ charts-evidence: charts-tools ## Write docs/evidence/charts.txt
 		echo "tools    helm 3.22.0, kubeconform 0.8.0, helm-unittest 1.1.2, helm-docs 1.14.2, Kubernetes' API of 1.34.4"; \
 		echo; echo '$$ make charts-test'; \
 		$(CHARTS_CHECK); \
-	} > docs/evidence/charts.txt.new && mv docs/evidence/charts.txt.new docs/evidence/charts.txt
-	@cat docs/evidence/charts.txt
+	} > docs/evidence/charts.txt.new || { cat docs/evidence/charts.txt.new; rm docs/evidence/charts.txt.new; exit 1; }
+	@mv docs/evidence/charts.txt.new docs/evidence/charts.txt && cat docs/evidence/charts.txt

@@ -17,6 +17,8 @@ resource "helm_release" "dapr" {
       ha        = { enabled = var.high_availability }
       mtls      = { enabled = true }
     }
+    # Else the restricted Pod Security standard refuses every pod with a sidecar.
+    dapr_sidecar_injector = { sidecarDropALLCapabilities = true }
   })]
 }
 
