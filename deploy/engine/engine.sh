@@ -72,6 +72,14 @@ stop() {
         name="${name%%[:@]*}"
         if ! grep -q " ${name}[:@]" "$home/bridges-before"; then ip link delete "$name" || true; fi
     done
+    # A table that was not there before has nothing in its place: restoring alone would leave it.
+    for table in nat filter; do
+        if ! grep -q "^[*]$table" "$home/rules-before"; then
+            iptables --table "$table" --policy "$([[ "$table" == nat ]] && echo PREROUTING || echo FORWARD)" ACCEPT
+            iptables --table "$table" --flush
+            iptables --table "$table" --delete-chain
+        fi
+    done
     iptables-restore < "$home/rules-before" 2> /dev/null || true
     cat "$home/forward-before" > /proc/sys/net/ipv4/ip_forward
     rm -f "$home/docker.pid" "$socket"
