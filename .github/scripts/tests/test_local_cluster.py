@@ -38,7 +38,7 @@ class TheLocalCluster(unittest.TestCase):
         record = self.folder / "record"
         record.write_text("")
         environment = {"PATH": f"{self.folder / 'programs'}:/usr/bin:/bin", "HOME": os.environ["HOME"], "RECORD": str(record)}
-        done = subprocess.run([str(SCRIPT), *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run([str(SCRIPT), *arguments], env=environment, capture_output=True, text=True, check=False, timeout=300)
         asked = [line for line in record.read_text().splitlines() if not line.startswith(("kind get", "minikube status"))]
         return done.returncode, asked
 

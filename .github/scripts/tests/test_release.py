@@ -53,7 +53,7 @@ class WithStandIns(unittest.TestCase):
     def call(self, script: str, *arguments: str, **more: str) -> tuple[int, list[str]]:
         record = self.folder / "record"
         record.write_text("")
-        done = subprocess.run([str(SCRIPTS / script), *arguments], cwd=self.folder, env=self.environment(**more), capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run([str(SCRIPTS / script), *arguments], cwd=self.folder, env=self.environment(**more), capture_output=True, text=True, check=False, timeout=300)
         return done.returncode, record.read_text().splitlines()
 
 

@@ -120,7 +120,7 @@ class Repository:
     def run(self, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
         return subprocess.run(
             [str(SCRIPTS / script), *arguments], cwd=self.pipeline, env=self.environment(**environment),
-            capture_output=True, text=True, check=False, timeout=60,
+            capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
 
     def stage(self, digest: str, commit: str, **environment: str) -> subprocess.CompletedProcess:
