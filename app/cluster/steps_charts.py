@@ -102,6 +102,12 @@ def workloads_are_out(run: Run, namespace: str) -> str:
             or each["status"].get("readyReplicas", 0) != each["spec"]["replicas"]
             or each["status"].get("replicas", 0) != each["spec"]["replicas"]
         ]  # fmt: skip
+        # A Deployment without a number of replicas begins with one, and its autoscaler brings it to its least.
+        replicas = {each["metadata"]["name"]: each["spec"]["replicas"] for each in found}
+        missing += [
+            each["metadata"]["name"] for each in run.plane.every("hpa", namespace)
+            if replicas.get(each["spec"]["scaleTargetRef"]["name"], 0) < each["spec"]["minReplicas"]
+        ]  # fmt: skip
         if missing or not found:
             raise CommandFailed(f"not yet: {', '.join(missing) or 'nothing there'}")
         return ", ".join(f"{each['metadata']['name'].removeprefix('tidemark-')} {each['spec']['replicas']}" for each in found)

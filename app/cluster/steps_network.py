@@ -13,8 +13,9 @@ def ends(run: Run, namespace: str) -> dict[str, End]:
     for pod in run.plane.every("pods", namespace, "app.kubernetes.io/name=tidemark"):
         labels = pod["metadata"]["labels"]
         found[labels["app.kubernetes.io/component"]] = Pod(namespace, labels, container_ports(pod))
-    migrate = {**found["tasks"].labels, "app.kubernetes.io/component": "migrate"}  # type: ignore[union-attr]
-    found.setdefault("migrate", Pod(namespace, migrate))
+    for job in ("migrate", "test"):
+        # A job's pod is there only for a while.
+        found.setdefault(job, Pod(namespace, {**found["tasks"].labels, "app.kubernetes.io/component": job}))  # type: ignore[union-attr]
     # A StatefulSet's pod waits for its volume here, but it is there, with its labels.
     redis = run.plane.get("statefulset", "redis", namespace)["spec"]["template"]["metadata"]["labels"]
     return {
@@ -24,7 +25,7 @@ def ends(run: Run, namespace: str) -> dict[str, End]:
         "database": Pod(namespace, {"cnpg.io/cluster": "history"}),
         "gateway-proxy": Pod("gateway", {"app": "proxy"}),
         "prometheus": Pod("monitoring", {"app.kubernetes.io/name": "prometheus"}),
-        "collector": Pod("monitoring", {"app.kubernetes.io/name": "collector"}),
+        "collector": Pod("monitoring", {"app.kubernetes.io/name": "otel-collector"}),
         "dns": Pod("kube-system", {"k8s-app": "kube-dns"}),
         "sentry": Pod("dapr-system", {"app": "dapr-sentry"}),
         "dapr-operator": Pod("dapr-system", {"app": "dapr-operator"}),
