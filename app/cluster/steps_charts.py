@@ -175,9 +175,12 @@ def upgrade_and_rollback(run: Run) -> str:
     before = images(run, namespace)
     expect(len(before) == 1, f"one image was expected: {before}")
     upgrade(run, "staging", "--set", "image.tag=0.1.1", "--timeout", "4m")
+    # Helm is content with all replicas but the one that may be missing.
+    workloads_are_out(run, namespace)
     after = images(run, namespace)
     expect(len(after) == 1 and after != before, f"the new image was expected everywhere: {after}")
     run.plane.helm("rollback", "tidemark", "1", "--namespace", namespace, "--wait", "--timeout", "4m")
+    workloads_are_out(run, namespace)
     expect(images(run, namespace) == before, f"the first image was expected again: {images(run, namespace)}")
     history = json.loads(run.plane.helm("history", "tidemark", "--namespace", namespace, "-o", "json"))
     return "\n".join(f"revision {each['revision']}: {each['description']}" for each in history)
@@ -205,6 +208,6 @@ def bad_upgrade(run: Run) -> str:
         upgrade(run, "staging", "--set", "image.tag=cannot-be-pulled", "--timeout", "20s", "--atomic")
     except CommandFailed as problem:
         said += f"\n{str(problem).splitlines()[-1]}"
-    workloads_of_the_program(run, namespace)
+    workloads_are_out(run, namespace)
     expect(images(run, namespace) == before, f"the old image was expected: {images(run, namespace)}")
     return said
