@@ -60,6 +60,15 @@ lint: ## Formatting and lints, as CI wants them
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 
+# Debian's own Python takes modules from Debian's packages alone.
+.PHONY: python-yaml
+python-yaml:
+	@python3 -c 'import yaml' 2> /dev/null \
+		|| if [ "$$(command -v python3)" = /usr/bin/python3 ]; then apt-get install --yes --quiet python3-yaml; \
+		else python3 -m pip install --quiet pyyaml; fi
+
+charts-test compose-check cluster-test cluster-test-deep observability-check pipelines-check: python-yaml
+
 .PHONY: check
 check: ## What needs no running system: charts, compose file, pipelines, observability, clouds
 	$(MAKE) --no-print-directory charts-test
