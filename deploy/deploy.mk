@@ -40,3 +40,7 @@ compose-check: $(COMPOSE) $(CHECK_JSONSCHEMA) ## Check the compose files, withou
 compose-test: $(COMPOSE) ## Start the core of the compose file on a real engine, use it, break it
 	@deploy/engine/with-engine.sh deploy/checks/with-images.sh daprd redis kafka registry database rabbitmq edge \
 		prometheus alertmanager -- python3 deploy/checks/compose_test.py
+
+.PHONY: deploy-evidence
+deploy-evidence: ## Write docs/evidence/{image,compose,compose-check}.txt
+	@EVIDENCE=1 $(MAKE) --no-print-directory image-test compose-check compose-test

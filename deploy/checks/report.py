@@ -93,9 +93,9 @@ class Report:
         return detail
 
     def finish(self):
-        """Writes the evidence of a run in which all went well, and ends the program."""
+        """Ends the program; with EVIDENCE=1 it keeps the record of a run in which all went well."""
         self.say(f"\n{self.passed} passed, {self.failed} failed")
-        if self.failed == 0:
+        if self.failed == 0 and os.environ.get("EVIDENCE") == "1":
             self.file.parent.mkdir(parents=True, exist_ok=True)
             self.file.write_text("\n".join(self.lines) + "\n", encoding="utf-8")
         sys.exit(1 if self.failed else 0)
