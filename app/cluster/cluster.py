@@ -90,7 +90,7 @@ def test(names: list[str], deep: bool, evidence: str | None) -> int:
         lines.append(text)
 
     # What has to be built is built before the clock of a step runs.
-    for name in [*tools.CONTROL_PLANE, *(tools.OPERATORS if deep else [])]:
+    for name in [*tools.CONTROL_PLANE, *(program for each in steps for program in each.programs)]:
         tools.program(name)
     tools.helm()
 

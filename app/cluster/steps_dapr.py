@@ -2,12 +2,13 @@
 
 import json
 import os
+import urllib.request
 from pathlib import Path
 
 import tools
 from plane import Plane, free_ports
-from processes import wait_for
-from steps_charts import ROLES, with_values
+from processes import NotReached, wait_for
+from steps_charts import ROLES, with_values, workloads_are_out
 from suite import Broken, Run, expect, step
 
 SYSTEM = "dapr-system"
@@ -45,6 +46,11 @@ def start(plane: Plane, name: str, account: str, app: str, *flags: str, environm
     )  # fmt: skip
 
 
+def healthy(port: int) -> bool:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2) as answer:
+        return answer.status == 200
+
+
 def at_loopback(plane: Plane, service: str, port: int) -> None:
     """Lets the API server reach a Service's program on this machine, under the Service's own name in TLS."""
     plane.kubectl("delete", "service", service, "-n", SYSTEM, "--ignore-not-found")
@@ -52,19 +58,27 @@ def at_loopback(plane: Plane, service: str, port: int) -> None:
                   "spec": {"type": "ExternalName", "externalName": "localhost", "ports": [{"port": port}]}}])  # fmt: skip
 
 
-@step("dapr", "Dapr's sentry, injector and operator run, with certificates from the sentry", ("definitions",), deep=True)
+@step(
+    "dapr",
+    "Dapr's sentry, injector and operator run, with certificates from the sentry",
+    ("definitions",),
+    deep=True,
+    programs=("dapr-sentry", "dapr-operator", "dapr-injector"),
+)
 def dapr(run: Run) -> str:
     if os.geteuid() != 0:
         raise Broken("Dapr's programs look for their token at a fixed path, for which a mount of their own is needed: run as root")
     plane = run.plane
-    plane.namespace(SYSTEM)
-    plane.helm("install", "dapr", tools.module("dapr") / "charts" / "dapr", "--namespace", SYSTEM, "--skip-crds",
-               "--set", f"global.tag={tools.DAPR}")  # fmt: skip
-    wait_for("Dapr's pods are there", 60, lambda: all(
-        plane.every("pods", SYSTEM, f"app={app}") for app in ("dapr-sentry", "dapr-sidecar-injector", "dapr-operator")))  # fmt: skip
     names = ["sentry", "sentry-health", "sentry-metrics", "injector", "injector-health", "injector-metrics",
              "operator", "operator-health", "operator-metrics", "operator-webhook"]  # fmt: skip
     port = dict(zip(names, free_ports(len(names)), strict=True))
+    plane.namespace(SYSTEM)
+    # The one setting that Terraform's release has too; the address is where the sentry is found on this machine.
+    settings = ["dapr_sidecar_injector.sidecarDropALLCapabilities=true", f"global.mtls.sentryAddress=127.0.0.1:{port['sentry']}"]
+    plane.helm("install", "dapr", tools.module("dapr") / "charts" / "dapr", "--namespace", SYSTEM, "--skip-crds",
+               "--set", f"global.tag={tools.DAPR}", *[word for each in settings for word in ("--set", each)])  # fmt: skip
+    wait_for("Dapr's pods are there", 60, lambda: all(
+        plane.every("pods", SYSTEM, f"app={app}") for app in ("dapr-sentry", "dapr-sidecar-injector", "dapr-operator")))  # fmt: skip
 
     def flags(name: str) -> list[str]:
         return ["--listen-address=127.0.0.1", f"--port={port[name]}", f"--healthz-port={port[name + '-health']}",
@@ -84,24 +98,26 @@ def dapr(run: Run) -> str:
         return True
 
     wait_for("the sentry has made its authority", 60, trusted)
-    common = {"DAPR_TRUST_ANCHORS_FILE": str(anchors), "DAPR_CONTROL_PLANE_TRUST_DOMAIN": "cluster.local"}
     at_loopback(plane, "dapr-sidecar-injector", port["injector"])
     hook = [{"op": "add", "path": "/webhooks/0/clientConfig/service/port", "value": port["injector"]}]
     plane.kubectl("patch", "mutatingwebhookconfiguration", "dapr-sidecar-injector", "--type=json", "--patch", json.dumps(hook))
+    anchored = {"DAPR_TRUST_ANCHORS_FILE": str(anchors), "DAPR_CONTROL_PLANE_TRUST_DOMAIN": "cluster.local"}
     start(plane, "dapr-injector", "dapr-injector", "dapr-sidecar-injector", *flags("injector"),
-          environment={**literals_of(plane, "dapr-sidecar-injector"), **common, "DAPR_SENTRY_ADDRESS": f"127.0.0.1:{port['sentry']}"})  # fmt: skip
-    # The operator has no variable for it: it asks for the sentry by the name of the Service's address.
+          environment={**literals_of(plane, "dapr-sidecar-injector"), **anchored})  # fmt: skip
     start(plane, "dapr-operator", "dapr-operator", "dapr-operator", *flags("operator"), "--disable-leader-election", "--watch-interval=0",
-          f"--webhook-server-port={port['operator-webhook']}", "--webhook-server-listen-address=127.0.0.1",
-          environment={**common, "DAPR_SENTRY_ADDRESS": f"127.0.0.1:{port['sentry']}"})  # fmt: skip
+          f"--trust-anchors-file={anchors}", f"--webhook-server-port={port['operator-webhook']}",
+          "--webhook-server-listen-address=127.0.0.1", environment={})  # fmt: skip
 
     def certified() -> bool:
         found = plane.get("mutatingwebhookconfiguration", "dapr-sidecar-injector")["webhooks"][0]["clientConfig"]
         return bool(found.get("caBundle"))
 
     wait_for("the injector has put its authority into its webhook", 60, certified)
-    for name in ("dapr-sentry", "dapr-injector", "dapr-operator"):
-        expect(plane.processes.runs(name), f"{name} has ended:\n{plane.processes.tail(name)}")
+    for name in ("sentry", "injector", "operator"):
+        try:
+            wait_for(f"Dapr's {name} says that it is healthy", 60, lambda name=name: healthy(port[f"{name}-health"]))
+        except NotReached as problem:
+            raise Broken(f"{problem}\n{plane.processes.tail(f'dapr-{name}')}") from problem
     return "the pods of Dapr's chart are fake; the three programs themselves run on this machine with the same accounts"
 
 
@@ -111,6 +127,7 @@ def injection(run: Run) -> str:
     plane.namespace(NAMESPACE, **{"pod-security.kubernetes.io/enforce": "restricted"})
     plane.helm("install", "tidemark", run.charts / "tidemark", "--namespace", NAMESPACE, "--wait", "--timeout", "4m",
                *with_values([run.charts / "tidemark" / "values-staging.yaml"]))  # fmt: skip
+    workloads_are_out(run, NAMESPACE)
     lines, wrong = [], []
     for pod in plane.every("pods", NAMESPACE, "app.kubernetes.io/name=tidemark"):
         component = pod["metadata"]["labels"]["app.kubernetes.io/component"]

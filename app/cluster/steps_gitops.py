@@ -323,7 +323,12 @@ def what_terraform_brings(plane: Plane) -> list[dict]:
     ]  # fmt: skip
 
 
-@step("argo-access", "Viewers see, developers sync staging and not production, administrators sync production", deep=True)
+@step(
+    "argo-access",
+    "Viewers see, developers sync staging and not production, administrators sync production",
+    deep=True,
+    programs=("argocd",),
+)
 def access(run: Run) -> str:
     lines = (tools.ROOT / "argocd/installation/access.yaml").read_text().split("policy.tidemark.csv: |\n")[1].splitlines()
     policy = run.folder / "policy.csv"
@@ -358,7 +363,12 @@ def access(run: Run) -> str:
     return f"{len(table)} permissions and refusals, asked of `argocd admin settings rbac can`"
 
 
-@step("argo-start", "From Terraform's bootstrap alone, data comes first and the program only when the data is healthy", deep=True)
+@step(
+    "argo-start",
+    "From Terraform's bootstrap alone, data comes first and the program only when the data is healthy",
+    deep=True,
+    programs=("argocd",),
+)
 def start(run: Run) -> str:
     # A control plane of its own: what Helm installed before is not Argo CD's.
     run.plane.down()

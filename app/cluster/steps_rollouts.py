@@ -68,7 +68,13 @@ def wait_for_phase(run: Run, name: str, phase: str, seconds: float = 120) -> Non
     wait_for(f"{name} is {phase}", seconds, reached)
 
 
-@step("rollouts", "Argo Rollouts' controller runs both strategies of the chart", ("definitions",), deep=True)
+@step(
+    "rollouts",
+    "Argo Rollouts' controller runs both strategies of the chart",
+    ("definitions",),
+    deep=True,
+    programs=("rollouts-controller",),
+)
 def rollouts_run(run: Run) -> str:
     metrics, health = free_ports(2)
     run.plane.namespace("argo-rollouts")

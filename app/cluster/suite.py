@@ -35,14 +35,18 @@ class Step:
     action: Action
     needs: tuple[str, ...] = ()
     deep: bool = False
+    # What it starts besides the control plane.
+    programs: tuple[str, ...] = ()
 
 
 STEPS: dict[str, Step] = {}
 
 
-def step(name: str, sentence: str, needs: tuple[str, ...] = (), deep: bool = False) -> Callable[[Action], Action]:
+def step(
+    name: str, sentence: str, needs: tuple[str, ...] = (), deep: bool = False, programs: tuple[str, ...] = ()
+) -> Callable[[Action], Action]:
     def register(action: Action) -> Action:
-        STEPS[name] = Step(name, sentence, action, needs, deep)
+        STEPS[name] = Step(name, sentence, action, needs, deep, programs)
         return action
 
     return register
