@@ -98,17 +98,19 @@ class Plane:
 
     def account(self, name: str, subject: str) -> None:
         self.certify(name, subject)
-        user = {"client-certificate": str(self.pki / f"{name}.crt"), "client-key": str(self.pki / f"{name}.key")}
-        self.write_kubeconfig(self.pki / f"{name}.kubeconfig", user)
+        self.write_kubeconfig(self.pki / f"{name}.kubeconfig", self.user(name))
 
-    def write_kubeconfig(self, path: Path, user: dict[str, str]) -> None:
+    def user(self, name: str) -> dict[str, str]:
+        return {"client-certificate": str(self.pki / f"{name}.crt"), "client-key": str(self.pki / f"{name}.key")}
+
+    def write_kubeconfig(self, path: Path, user: dict[str, str], namespace: str = "default") -> None:
         cluster = {"server": self.server, "certificate-authority": str(self.pki / "ca.crt")}
         path.write_text(
             json.dumps({
                 "apiVersion": "v1", "kind": "Config", "current-context": "tidemark",
                 "clusters": [{"name": "tidemark", "cluster": cluster}],
                 "users": [{"name": "tidemark", "user": user}],
-                "contexts": [{"name": "tidemark", "context": {"cluster": "tidemark", "user": "tidemark"}}],
+                "contexts": [{"name": "tidemark", "context": {"cluster": "tidemark", "user": "tidemark", "namespace": namespace}}],
             })
         )  # fmt: skip
         path.chmod(0o600)

@@ -262,14 +262,17 @@ def start_argo(run: Run, plane: Plane) -> None:
         each.mkdir(parents=True, exist_ok=True)
     (programs / "helm").symlink_to(tools.helm())
     environment = {
-        **plane.environment, "HOME": str(home), "TMPDIR": str(home / "tmp"), "PATH": f"{programs}:{os.environ['PATH']}",
+        **plane.environment, "KUBECONFIG": str(home / "kubeconfig"), "HOME": str(home), "TMPDIR": str(home / "tmp"), "PATH": f"{programs}:{os.environ['PATH']}",
         "ARGOCD_TLS_DATA_PATH": str(home / "tls"), "ARGOCD_SSH_DATA_PATH": str(home / "ssh"),
         "ARGOCD_GPG_DATA_PATH": str(home / "gpg" / "source"), "ARGOCD_GNUPGHOME": str(home / "gpg" / "keys"),
         "ARGOCD_GPG_ENABLED": "false", "ARGOCD_PLUGINSOCKFILEPATH": str(home / "plugins"),
         # The name that a cluster has for itself leads to the kubeconfig's server.
         "ARGOCD_FAKE_IN_CLUSTER": "true", "ARGOCD_RECONCILIATION_JITTER": "0",
     }  # fmt: skip
-    argocd, kubeconfig = tools.program("argocd"), f"--kubeconfig={plane.kubeconfig}"
+    # Its own objects are looked for in the context's namespace.
+    access = home / "kubeconfig"
+    plane.write_kubeconfig(access, plane.user("admin"), "argocd")
+    argocd, kubeconfig = tools.program("argocd"), f"--kubeconfig={access}"
     redis, repository = f"127.0.0.1:{port['redis']}", f"127.0.0.1:{port['repository']}"
 
     def start(name: str, *flags: str) -> None:
@@ -355,7 +358,7 @@ def access(run: Run) -> str:
         done = subprocess.run(
             [tools.program("argocd"), "admin", "settings", "rbac", "can", f"role:{role}", action, resource, subject,
              "--policy-file", policy, "--default-role", ""],
-            env={**os.environ, "ARGOCD_BINARY_NAME": "argocd", "HOME": str(run.folder)}, capture_output=True, text=True, check=False,
+            env={**os.environ, **run.plane.environment, "ARGOCD_BINARY_NAME": "argocd"}, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if not done.stdout.startswith("Yes" if allowed else "No"):
             wrong.append(f"{role} {action} {resource} {subject}: {(done.stdout + done.stderr).strip()}")
