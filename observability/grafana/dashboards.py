@@ -292,6 +292,10 @@ def kafka() -> dict:
             Panel("Time to publish, as the sidecars see it: 95th percentile", {"{{topic}}": f"histogram_quantile(0.95, sum by (topic, le) (rate(dapr_component_pubsub_egress_bulk_latencies_bucket{{{topic}}}[5m])))"}, unit="ms"),
         ],
         "Consuming": [
+            Panel("Age of an event when it can be read", {
+                "median": f"histogram_quantile(0.5, sum by (le) (rate(history_event_age_seconds_bucket{{{NAMESPACE}}}[5m])))",
+                "p95": f"histogram_quantile(0.95, sum by (le) (rate(history_event_age_seconds_bucket{{{NAMESPACE}}}[5m])))",
+            }, unit="s", thresholds=GOOD_BELOW(0.1), description="From the commit until its row is in the history, end to end."),
             Panel("Lag, by consumer group", {"{{consumergroup}} {{topic}}": f"consumergroup:kafka_lag:sum{{{topic}}}"}, thresholds=GOOD_BELOW(100), links=[("What to do", f"{RUNBOOKS}/ConsumerLagHigh.md")]),
             Panel("Lag, by partition", {"{{consumergroup}} {{partition}}": f"kafka_consumergroup_lag{{{topic}}}"}),
             Panel("Messages taken a second", {"{{consumergroup}} {{topic}}": f"sum by (consumergroup, topic) (rate(kafka_consumergroup_current_offset{{{topic}}}[5m]))"}, unit="ops"),
@@ -366,7 +370,7 @@ def business() -> dict:
                 "changed": f'sum(increase(http_requests_total{{{NAMESPACE}, method=~"PUT|PATCH", status="200"}}[1h]))',
                 "removed": f'sum(increase(http_requests_total{{{NAMESPACE}, method="DELETE", status=~"20[04]"}}[1h]))',
             }, width=12),
-            Panel("Events recorded in an hour", {"events": f'sum(increase(consumer_events_total{{{NAMESPACE}, role="history"}}[1h]))'}, width=12, description="Every change of everybody."),
+            Panel("Events recorded in an hour, by kind", {"{{entity}} {{type}}": f'sum by (entity, type) (increase(history_events_total{{{NAMESPACE}}}[1h]))'}, width=12, stacked=True, description="Every change of everybody."),
             Panel("Messages in an hour, by kind of change", {"{{topic}}": f'sum by (topic) (increase(kafka_topic_partition_current_offset{{{NAMESPACE}, topic!~".+\\\\.dlq|tidemark.health|__.+"}}[1h]))'}, width=12, description="The seven projections, once they are published, and the ledger."),
         ],
         "People": [

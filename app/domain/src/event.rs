@@ -20,6 +20,9 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    pub const ALL: [Self; 6] =
+        [Self::Created, Self::Updated, Self::Deleted, Self::StatusChanged, Self::Commented, Self::Registered];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -41,6 +44,8 @@ pub enum EntityKind {
 }
 
 impl EntityKind {
+    pub const ALL: [Self; 3] = [Self::Group, Self::Task, Self::User];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Group => "Group",

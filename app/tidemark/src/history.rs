@@ -48,7 +48,7 @@ pub fn start(foundation: &Foundation) -> Offer {
     );
     let schema = Schema::prepare(database.clone(), foundation);
     maintenance::start(database.clone(), schema.clone(), foundation);
-    let consumer = Consumer::new(database.clone(), &foundation.ledger, schema);
+    let consumer = Consumer::new(database.clone(), &foundation.ledger, schema, Arc::clone(&foundation.clock));
     let role = HistoryRole {
         database: database.clone(),
         summaries: Arc::new(SummaryCache::new(configuration.log_summary_cache)),

@@ -137,6 +137,8 @@ async fn pages_events_and_calls_of_the_sidecar_are_counted(world: Arc<World>) ->
         ("history", "consumer_events_total", &["topic=\"todo-history-events\""]),
         ("history", "consumer_events_per_batch_count", &[]),
         ("history", "consumer_batch_duration_seconds_count", &[]),
+        ("history", "history_events_total", &["entity=\"Group\"", "type=\"created\""]),
+        ("history", "history_event_age_seconds_count", &[]),
         ("history", "sidecar_calls_total", &["operation=\"invoke_binding\"", "code=\"Ok\""]),
         ("accounts", "pages_saves_total", &[]),
     ] {

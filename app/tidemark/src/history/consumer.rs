@@ -1,15 +1,17 @@
 //! Events into rows.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use metrics::{counter, histogram};
+use tidemark_domain::{EntityKind, EventKind};
 use tidemark_protocol::ledger::{self, HistoryEvent};
 use tokio::time::timeout;
 use tracing::{debug, error};
 
 use super::schema::Schema;
+use crate::clock::Clock;
 use crate::dapr::{
     ConsumeError, DatabaseBinding, DatabaseError, Delivery, EventConsumer, Message, TopicPublisher,
 };
@@ -20,6 +22,7 @@ pub struct Consumer {
     database: DatabaseBinding,
     dead_letters: TopicPublisher,
     schema: Schema,
+    clock: Arc<dyn Clock>,
 }
 
 /// The tables are not ready: the batch comes again.
@@ -38,8 +41,13 @@ struct DeadLetter {
 }
 
 impl Consumer {
-    pub fn new(database: DatabaseBinding, ledger: &TopicPublisher, schema: Schema) -> Self {
-        Self { database, dead_letters: ledger.to_topic(ledger::DEAD_LETTER_TOPIC), schema }
+    pub fn new(
+        database: DatabaseBinding,
+        ledger: &TopicPublisher,
+        schema: Schema,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { database, dead_letters: ledger.to_topic(ledger::DEAD_LETTER_TOPIC), schema, clock }
     }
 
     /// Writes the rows with one statement. If the data of any row is at fault, writes them one by one and
@@ -47,14 +55,17 @@ impl Consumer {
     async fn write(&self, rows: Vec<(Delivery, HistoryEvent)>) -> Result<Vec<DeadLetter>, DatabaseError> {
         let batch: Vec<&HistoryEvent> = rows.iter().map(|(_, event)| event).collect();
         match self.record(&batch).await {
-            Ok(()) => return Ok(Vec::new()),
+            Ok(()) => {
+                self.count(&batch);
+                return Ok(Vec::new());
+            }
             Err(fault) if !fault.is_data_fault() => return Err(fault),
             Err(_) => {}
         }
         let mut refused = Vec::new();
         for (delivery, event) in rows {
             match self.record(&[&event]).await {
-                Ok(()) => {}
+                Ok(()) => self.count(&[&event]),
                 Err(fault) if fault.is_data_fault() => {
                     let reason = WithCauses(&fault).to_string();
                     refused.push(DeadLetter { delivery, reason });
@@ -72,6 +83,18 @@ impl Consumer {
         }
         let events = serde_json::to_string(events).expect("strings and numbers always make JSON");
         self.database.execute("SELECT record_events($1::text::jsonb)", &[&events]).await
+    }
+
+    /// Counts events that can be read from now on. A repeated delivery counts again, with its true age.
+    fn count(&self, events: &[&HistoryEvent]) {
+        let now = self.clock.now().as_millisecond();
+        for event in events {
+            let (entity, change) = labels(event);
+            counter!("history_events_total", "entity" => entity, "type" => change).increment(1);
+            // Clocks of two machines differ: what seems to come from the future is as young as can be.
+            let age_milliseconds = u64::try_from(now - event.timestamp).unwrap_or_default();
+            histogram!("history_event_age_seconds").record(Duration::from_millis(age_milliseconds));
+        }
     }
 
     async fn bury(&self, dead: Vec<DeadLetter>) -> Result<(), ConsumeError> {
@@ -96,6 +119,15 @@ impl Consumer {
         let published = self.dead_letters.publish_raw(messages, PUBLISH_DEADLINE).await;
         published.map_err(|fault| ConsumeError(fault.into()))
     }
+}
+
+/// What was changed and how. Whoever may write to the topic may write any word: what is none of ours is `other`,
+/// since each value of a label is a series of its own.
+fn labels(event: &HistoryEvent) -> (&'static str, &'static str) {
+    let entity =
+        EntityKind::ALL.map(EntityKind::as_str).into_iter().find(|name| *name == event.payload.entity);
+    let change = EventKind::ALL.map(EventKind::as_str).into_iter().find(|name| *name == event.event_type);
+    (entity.unwrap_or("other"), change.unwrap_or("other"))
 }
 
 /// The event, if it can become a row.

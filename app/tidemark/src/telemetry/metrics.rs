@@ -12,6 +12,10 @@ use metrics_process::Collector;
 const SECONDS: [f64; 15] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// From a hundredth of a second, less than one batch takes, to an hour: how long an outage may hold events back.
+/// 0.1 is the promised time.
+const AGES: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3_600.0];
+
 /// Sizes of batches and group commits.
 const COUNTS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
@@ -30,7 +34,7 @@ enum Kind {
 use Kind::{Counter, Gauge, Histogram};
 
 /// One line a metric, as the program counts it; labels are in the documentation.
-const METRICS: [(&str, Kind, Unit, &str); 33] = [
+const METRICS: [(&str, Kind, Unit, &str); 35] = [
     ("consumer_batch_duration_seconds", Histogram, Unit::Seconds, "Time to handle a batch of events"),
     ("consumer_batch_failures_total", Counter, Unit::Count, "Batches that will be delivered again"),
     (
@@ -41,6 +45,13 @@ const METRICS: [(&str, Kind, Unit, &str); 33] = [
     ),
     ("consumer_events_per_batch", Histogram, Unit::Count, "Events in a batch"),
     ("consumer_events_total", Counter, Unit::Count, "Events handled, repeated deliveries included"),
+    (
+        "history_event_age_seconds",
+        Histogram,
+        Unit::Seconds,
+        "Time from an event's commit until its row can be read",
+    ),
+    ("history_events_total", Counter, Unit::Count, "Events recorded, by what was changed and how"),
     (
         "http_request_duration_seconds",
         Histogram,
@@ -141,6 +152,7 @@ impl Exposition {
 pub fn install() -> anyhow::Result<Exposition> {
     let recorded = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Full("history_event_age_seconds".to_owned()), &AGES)?
         .set_buckets_for_metric(Matcher::Suffix("_per_save".to_owned()), &COUNTS)?
         .set_buckets_for_metric(Matcher::Suffix("_per_batch".to_owned()), &COUNTS)?
         .set_buckets_for_metric(Matcher::Suffix("_saved_bytes".to_owned()), &BYTES)?
