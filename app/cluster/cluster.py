@@ -25,7 +25,7 @@ from pathlib import Path
 import definitions
 import post_deploy
 import tools
-from plane import STATE, CommandFailed, Plane
+from plane import STATE, CommandFailed, Plane, command
 from processes import NotReached
 from suite import STEPS, Run, chosen, perform
 
@@ -99,6 +99,9 @@ def test(names: list[str], deep: bool, evidence: str | None) -> int:
     plane = Plane(folder / "plane")
     charts = folder / "charts"
     shutil.copytree(tools.ROOT / "charts", charts, ignore=shutil.ignore_patterns("__pycache__"))
+    # What `platform` consists of is packed from this copy: a fresh checkout has no packages, an old one stale ones.
+    shutil.rmtree(charts / "platform" / "charts", ignore_errors=True)
+    command(tools.helm(), "dependency", "build", charts / "platform", "--skip-refresh")
     run = Run(plane, folder, charts)
     say(f"# {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, `make cluster-test{'-deep' if deep else ''}`")
     for line in versions(deep):
