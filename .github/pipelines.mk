@@ -18,7 +18,7 @@ PIPELINES_PYTHON := PYTHONPATH=$(PIPELINES_PACKAGES) PATH="$(PIPELINES_PACKAGES)
 export PYTHONDONTWRITEBYTECODE := 1
 
 $(ACTIONLINT):
-	GOBIN=$(@D) CGO_ENABLED=0 go install -trimpath -p 1 github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
+	GOBIN=$(@D) CGO_ENABLED=0 go install -trimpath github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
 
 # An interrupted installation must not look finished: it is made beside its place and moved.
 $(PIPELINES_PACKAGES):

@@ -15,7 +15,7 @@ define install_go_tool
 	@mkdir -p $(TOOLS)
 	@echo "building $(notdir $@)"
 	@folder=$$(mktemp -d $(TOOLS)/.build-XXXXXX); trap 'rm -rf "$$folder"' EXIT; \
-		GOBIN=$$folder CGO_ENABLED=0 GOFLAGS=-trimpath nice -n 19 go install -p 1 $(1); \
+		GOBIN=$$folder CGO_ENABLED=0 GOFLAGS=-trimpath nice -n 19 go install $(1); \
 		mv "$$folder"/* $@
 endef
 
@@ -26,7 +26,7 @@ define install_go_module
 	@echo "building $(notdir $@)"
 	@module=$$(cd / && go mod download -json $(1) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p'); \
 		program=$$(mktemp $(TOOLS)/.build-XXXXXX); trap 'rm -f "$$program"' EXIT; \
-		CGO_ENABLED=0 GOFLAGS=-mod=readonly nice -n 19 go build -C "$$module" -trimpath -p 1 -o "$$program" $(2); \
+		CGO_ENABLED=0 GOFLAGS=-mod=readonly nice -n 19 go build -C "$$module" -trimpath -o "$$program" $(2); \
 		chmod 755 "$$program"; mv "$$program" $@; trap - EXIT
 endef
 

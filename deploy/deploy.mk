@@ -14,7 +14,7 @@ $(COMPOSE):
 		cd "$$folder"; go mod init build 2> /dev/null; \
 		module=$$(go mod download -json github.com/docker/compose/v2@v2.39.1 | python3 -c 'import json, sys; print(json.load(sys.stdin)["Dir"])'); \
 		cp "$$module/go.mod" own.mod; cp "$$module/go.sum" own.sum; cd "$$module"; \
-		CGO_ENABLED=0 nice -n 19 go build -p 1 -modfile "$$folder/own.mod" -trimpath \
+		CGO_ENABLED=0 nice -n 19 go build -modfile "$$folder/own.mod" -trimpath \
 			-ldflags '-s -w -X github.com/docker/compose/v2/internal.Version=v2.39.1' -o "$$folder/docker-compose" ./cmd; \
 		mv "$$folder/docker-compose" $@
 

@@ -101,7 +101,7 @@ def module(name: str) -> Path:
 
 def go_build(directory: Path, package: str, target: Path, *flags: str, mod: str = "readonly") -> None:
     run(
-        "go", "build", f"-mod={mod}", "-trimpath", "-p", os.environ.get("TIDEMARK_BUILD_JOBS", "1"), *flags,
+        "go", "build", f"-mod={mod}", "-trimpath", *(["-p", jobs] if (jobs := os.environ.get("TIDEMARK_BUILD_JOBS")) else []), *flags,
         "-o", str(target), package, directory=directory, CGO_ENABLED="0",
     )  # fmt: skip
 
