@@ -116,6 +116,7 @@ class Plane:
         path.chmod(0o600)
 
     def up(self) -> None:
+        (self.folder / "home").mkdir(exist_ok=True)
         self.make_pki()
         port, pki = self.ports, self.pki
         client, peer = f"http://127.0.0.1:{port['etcd']}", f"http://127.0.0.1:{port['etcd-peer']}"
@@ -201,10 +202,8 @@ class Plane:
     @property
     def environment(self) -> dict[str, str]:
         # Helm's own folders stay inside ours; a proxy has no business with loopback.
-        home = self.folder / "home"
-        home.mkdir(exist_ok=True)
         return {
-            "KUBECONFIG": str(self.kubeconfig), "HOME": str(home), "NO_PROXY": "127.0.0.1,localhost",
+            "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.folder / "home"), "NO_PROXY": "127.0.0.1,localhost",
             "no_proxy": "127.0.0.1,localhost", "KUBECACHEDIR": str(self.folder / "kubectl-cache"),
         }  # fmt: skip
 

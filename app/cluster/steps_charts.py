@@ -190,24 +190,33 @@ def upgrade_and_rollback(run: Run) -> str:
 def bad_upgrade(run: Run) -> str:
     namespace = namespace_of("staging")
     before = images(run, namespace)
-    wanted = {each["metadata"]["name"]: each["spec"]["replicas"]
-              for each in run.plane.every("deployments", namespace, "app.kubernetes.io/name=tidemark")}  # fmt: skip
-    try:
-        upgrade(run, "staging", "--set", "image.tag=cannot-be-pulled", "--timeout", "25s")
-    except CommandFailed as problem:
-        expect("timed out" in str(problem), f"failed for another reason: {problem}")
-    else:
-        expect(False, "the upgrade was taken for a success")
+
+    def roles() -> list[dict]:
+        return run.plane.every("deployments", namespace, "app.kubernetes.io/name=tidemark")
+
+    def failed(reasons: tuple[str, ...], *words: str) -> None:
+        try:
+            upgrade(run, "staging", "--set", "image.tag=cannot-be-pulled", *words)
+        except CommandFailed as problem:
+            expect(any(reason in str(problem) for reason in reasons), f"failed for another reason: {problem}")
+        else:
+            expect(False, "the upgrade was taken for a success")
+
+    # The migration runs the same image before any role does.
+    failed(("pre-upgrade hooks failed",), "--timeout", "20s")
+    workloads_are_out(run, namespace)
+    expect(images(run, namespace) == before, f"a role was changed before the migration was done: {images(run, namespace)}")
+    # What if the image was lost after it.
+    failed(("timed out", "deadline exceeded"), "--timeout", "25s", "--no-hooks")
+    waiting = [pod for pod in run.plane.every("pods", namespace, "app.kubernetes.io/name=tidemark") if pod["status"].get("phase") == "Pending"]
+    expect(waiting, "no pod of the bad version was tried")
     lost = {
-        each["metadata"]["name"]: f"{each['status'].get('readyReplicas', 0)} of {wanted[each['metadata']['name']]}"
-        for each in run.plane.every("deployments", namespace, "app.kubernetes.io/name=tidemark")
-        if each["status"].get("readyReplicas", 0) < wanted[each["metadata"]["name"]] - 1
-    }
+        each["metadata"]["name"]: f"{each['status'].get('readyReplicas', 0)} of {each['spec']['replicas']}"
+        for each in roles() if each["status"].get("readyReplicas", 0) < each["spec"]["replicas"] - 1
+    }  # fmt: skip
     expect(not lost, f"too few replicas serve: {lost}")
-    try:
-        upgrade(run, "staging", "--set", "image.tag=cannot-be-pulled", "--timeout", "20s", "--atomic")
-    except CommandFailed as problem:
-        expect("rolled back due to atomic being set" in str(problem), f"not rolled back: {problem}")
+    failed(("rolled back due to atomic being set",), "--timeout", "20s", "--no-hooks", "--atomic")
     workloads_are_out(run, namespace)
     expect(images(run, namespace) == before, f"the old image was expected: {images(run, namespace)}")
-    return "reported as failed after its time, with all replicas but one of every role serving; then rolled back"
+    return (f"the migration fails first and no role is touched; without it {len(waiting)} pods wait for the image, with all replicas "
+            "but one of every role serving; then rolled back")  # fmt: skip

@@ -187,8 +187,8 @@ def play_operators(plane: Plane) -> None:
 
 
 def keep_playing(here: Stage) -> None:
-    # As long as the run: what is not there yet, or no more, is nothing to report on.
-    while True:
+    # As long as the control plane: what is not there yet, or no more, is nothing to report on.
+    while here.plane.processes.runs("kube-apiserver"):
         with contextlib.suppress(CommandFailed):
             play_operators(here.plane)
         time.sleep(1)
@@ -516,29 +516,52 @@ def end_operation(name: str) -> None:
                               "--patch", json.dumps({"status": {"operationState": {"phase": "Terminating"}}}))  # fmt: skip
 
 
+def serving() -> dict[str, tuple[int, int]]:
+    """Of each role in staging, how many replicas are ready and how many there should be."""
+    found = stage().plane.every("deployments", STAGING, "app.kubernetes.io/name=tidemark")
+    return {each["metadata"]["name"]: (each["status"].get("readyReplicas", 0), each["spec"]["replicas"]) for each in found}
+
+
+def revert_and_wait() -> float:
+    revision = stage().repository.revert()
+    began = time.monotonic()
+    end_operation("staging-tidemark")
+    refresh("staging-tidemark")
+    wait_for_state("staging-tidemark", "Synced/Healthy", 180, revision)
+    return time.monotonic() - began
+
+
 @step("argo-bad-image", "An image that cannot be pulled takes no replica away, and a Git revert brings the old one back", ("argo-start",), deep=True)
 def bad_image(_: Run) -> str:
     plane = stage().plane
     good = image_of("tidemark-tasks", STAGING)
+    revision = set_image("staging", "cannot-be-pulled")
+    refresh("staging-tidemark")
+
+    def migration_waits() -> bool:
+        operation = plane.get("application", "staging-tidemark", "argocd")["status"].get("operationState", {})
+        return operation.get("syncResult", {}).get("revision") == revision and "tidemark-migrate" in operation.get("message", "")
+
+    wait_for("the migration waits for the bad image", 90, migration_waits)
+    expect(image_of("tidemark-tasks", STAGING) == good, "a role was changed before the migration was done")
+    expect(all(ready == wanted for ready, wanted in serving().values()), f"replicas are missing: {serving()}")
+    first = revert_and_wait()
+
+    # What if the image was lost after the migration.
+    stage().repository.append("charts/tidemark/values-staging.yaml", "migration: {enabled: false}\n")
     set_image("staging", "cannot-be-pulled")
     refresh("staging-tidemark")
     wait_for("the bad image is being rolled out", 90, lambda: image_of("tidemark-tasks", STAGING).endswith("cannot-be-pulled"))
     wait_for("a pod waits for it", 60, lambda: [
         pod for pod in plane.every("pods", STAGING, "app.kubernetes.io/component=tasks")
         if pod["status"].get("phase") == "Pending" and pod["status"].get("containerStatuses")])  # fmt: skip
-    serving = {
-        each["metadata"]["name"]: (each["status"].get("readyReplicas", 0), each["spec"]["replicas"])
-        for each in plane.every("deployments", STAGING, "app.kubernetes.io/name=tidemark")
-    }
-    expect(all(ready >= wanted - 1 for ready, wanted in serving.values()), f"too few replicas serve: {serving}")
-    revision = stage().repository.revert()
-    began = time.monotonic()
-    end_operation("staging-tidemark")
-    refresh("staging-tidemark")
-    wait_for_state("staging-tidemark", "Synced/Healthy", 180, revision)
+    still = serving()
+    expect(all(ready >= wanted - 1 for ready, wanted in still.values()), f"too few replicas serve: {still}")
+    second = revert_and_wait()
     expect(image_of("tidemark-tasks", STAGING) == good, f"{image_of('tidemark-tasks', STAGING)} instead of {good}")
-    least = min(ready / wanted for ready, wanted in serving.values())
-    return f"at least {least:.0%} of a role's replicas served; {time.monotonic() - began:.1f} s from the revert to Synced and Healthy"
+    least = min(ready / wanted for ready, wanted in still.values())
+    return (f"stopped at the migration, every replica serving; {first:.1f} s from the revert to Synced and Healthy\n"
+            f"without the migration at least {least:.0%} of a role's replicas served; {second:.1f} s from its revert")  # fmt: skip
 
 
 @step("argo-production", "Production waits for a person, and for its hours", ("argo-start",), deep=True)
@@ -594,8 +617,13 @@ def set_windows(schedule: str) -> None:
     kept = [line for line in before.splitlines() if not line.strip().startswith(("- {kind: allow", "- {kind: deny"))]
     at = kept.index("syncWindows:")
     file.write_text("\n".join([*kept[: at + 1], window, *kept[at + 1 :], ""]))
-    stage().repository.commit(f"Production's hours: {schedule}")
+    revision = stage().repository.commit(f"Production's hours: {schedule}")
     refresh("production")
+    # Until its parts are healthy for the first time, the operation of a commit before holds this one up. It is ended
+    # once the new commit is known: what follows it is the latest that is.
+    wait_for("the commit is known", 60, lambda: (
+        stage().plane.get("application", "production", "argocd")["status"]["sync"].get("revision") == revision))  # fmt: skip
+    end_operation("production")
     wait_for("the hours are set", 60, lambda: [
         each["schedule"] for each in stage().plane.get("appproject", "production", "argocd")["spec"]["syncWindows"]] == [schedule])  # fmt: skip
 

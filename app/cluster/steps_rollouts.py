@@ -86,6 +86,8 @@ def rollouts_run(run: Run) -> str:
     install_or_upgrade(run, "0.1.0")
     for name in ("tidemark-tasks", "tidemark-gateway"):
         wait_for_phase(run, name, "Healthy", 180)
+    # A Rollout without a number of replicas begins with one, and its autoscaler brings it to its least.
+    wait_for("tasks has two replicas", 60, lambda: rollout(run, "tidemark-tasks")["status"].get("readyReplicas", 0) >= 2)
     return ", ".join(f"{name} is Healthy" for name in ("tidemark-tasks (BlueGreen)", "tidemark-gateway (Canary)"))
 
 
