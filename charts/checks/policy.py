@@ -124,7 +124,7 @@ def around(name: str, thing: Object, metadata: dict, objects: list[Object]) -> I
         return
     if "revisionHistoryLimit" not in thing["spec"]:
         yield "does not say how many old versions are kept"
-    if labels.get("app.kubernetes.io/part-of") == "tidemark" and labels.get("tidemark.io/track") != "canary":
+    if labels.get("app.kubernetes.io/part-of") == "tidemark":
         budgets = [one for one in objects if one["kind"] == "PodDisruptionBudget" and selects(one["spec"]["selector"], labels)]
         if len(budgets) != 1:
             yield f"{len(budgets)} disruption budgets"

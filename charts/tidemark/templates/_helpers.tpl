@@ -19,6 +19,13 @@ app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 {{ include "tidemark.selector" . }}
 {{- end }}
 
+{{/* Labels of pods: nothing in them changes with the chart's version, which alone is no reason for new pods. Takes
+root and component. */}}
+{{- define "tidemark.podLabels" -}}
+app.kubernetes.io/part-of: tidemark
+{{ include "tidemark.selector" . }}
+{{- end }}
+
 {{/* Labels that never change. Takes root and component. */}}
 {{- define "tidemark.selector" -}}
 app.kubernetes.io/name: tidemark
@@ -38,8 +45,14 @@ app.kubernetes.io/component: {{ .component }}
 {{- if and $role.canary.enabled (ne $role.rollout.strategy "RollingUpdate") -}}
 {{- fail (printf "roles.%s: canary and rollout.strategy %s are two ways to do the same; choose one" $name $role.rollout.strategy) -}}
 {{- end -}}
+{{- if and $role.autoscaling.enabled (gt (int $role.autoscaling.minReplicas) (int $role.autoscaling.maxReplicas)) -}}
+{{- fail (printf "roles.%s: autoscaling.minReplicas is greater than maxReplicas" $name) -}}
+{{- end -}}
 {{- $_ := set $roles $name $role -}}
 {{- end -}}
+{{- end -}}
+{{- if and (eq (int .Values.update.maxUnavailable) 0) (eq (int .Values.update.maxSurge) 0) -}}
+{{- fail "update: with maxUnavailable 0 and maxSurge 0 no replica could ever be replaced" -}}
 {{- end -}}
 {{- toYaml $roles -}}
 {{- end }}
@@ -54,6 +67,11 @@ app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 {{- end -}}
 {{- toJson $ids -}}
+{{- end }}
+
+{{/* The Service whose name stands for the addresses of all replicas. Takes name and canary. */}}
+{{- define "tidemark.replicas" -}}
+tidemark-{{ .name }}{{ if .canary }}-canary{{ end }}-replicas
 {{- end }}
 
 {{/* App-ids whose sidecars may read the secret store. */}}
@@ -121,10 +139,8 @@ topologySpreadConstraints:
   - maxSkew: 1
     topologyKey: {{ $key }}
     whenUnsatisfiable: {{ $policy }}
-    {{- if $.hash }}
     # Counts the pods of one version only, so that an update does not unbalance the new one.
     matchLabelKeys: [{{ $.hash }}]
-    {{- end }}
     labelSelector:
       matchLabels:
         {{- $.labels | nindent 8 }}
@@ -212,7 +228,7 @@ dapr.io/env: {{ join "," . | quote }}
 {{- $mounted := and $role.secretStore (eq $values.components.provider "cluster") -}}
 metadata:
   labels:
-    {{- include "tidemark.labels" (dict "root" $root "component" .name) | nindent 4 }}
+    {{- include "tidemark.podLabels" (dict "root" $root "component" .name) | nindent 4 }}
     tidemark.io/track: {{ .track }}
     {{- with $role.podLabels }}
     {{- toYaml . | nindent 4 }}
@@ -291,7 +307,7 @@ spec:
   volumes:
     {{- . | nindent 4 }}
   {{- end }}
-  {{- include "tidemark.spread" (dict "root" $root "labels" (include "tidemark.selector" (dict "root" $root "component" .name)) "hash" (ternary "pod-template-hash" "" (eq $role.rollout.strategy "RollingUpdate"))) | nindent 2 }}
+  {{- include "tidemark.spread" (dict "root" $root "labels" (include "tidemark.selector" (dict "root" $root "component" .name)) "hash" (ternary "pod-template-hash" "rollouts-pod-template-hash" (eq $role.rollout.strategy "RollingUpdate"))) | nindent 2 }}
   {{- with $role.nodeSelector }}
   nodeSelector:
     {{- toYaml . | nindent 4 }}
