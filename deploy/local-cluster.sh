@@ -63,8 +63,9 @@ make_cluster() {
         ;;
     minikube)
         needs minikube
-        # Its default network does not enforce NetworkPolicies.
-        minikube start --profile "$cluster" --cni calico --cpus 4 --memory 8g \
+        # Its default network does not enforce NetworkPolicies. Calico judges by the port at which the API server
+        # really listens, and the charts let their pods reach it at 6443, not at minikube's own 8443.
+        minikube start --profile "$cluster" --cni calico --apiserver-port 6443 --cpus 4 --memory 8g \
             --kubernetes-version "${KUBERNETES_VERSION:-v1.34.4}"
         ;;
     *) fail "kind or minikube, not '$1'" ;;

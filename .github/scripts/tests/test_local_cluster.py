@@ -4,6 +4,7 @@ That kind, minikube and the operators then do what they are asked is not shown h
 """
 
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -53,6 +54,15 @@ class TheLocalCluster(unittest.TestCase):
                 places = [next((place for place, line in enumerate(asked) if part in line), -1) for part in wanted]
                 self.assertNotIn(-1, places, dict(zip(wanted, places)))
                 self.assertEqual(places, sorted(places))
+
+    def test_lets_the_charts_pods_reach_the_api_server(self):
+        _, asked = self.call("up", "minikube")
+        port = re.search(r"--apiserver-port (\d+)", "\n".join(asked))
+        self.assertIsNotNone(port)
+        for chart in ("kafka", "database"):
+            values = (SCRIPT.parent.parent / "charts" / chart / "values.yaml").read_text()
+            ports = re.search(r"^  apiServer:.*?ports: \[(.*?)\]", values, re.DOTALL | re.MULTILINE)
+            self.assertIn(port[1], ports[1].split(", "), chart)
 
     def test_never_speaks_to_the_context_that_happens_to_be_current(self):
         _, asked = self.call("up", "kind")
