@@ -219,6 +219,7 @@ def everything() -> bool:
             ("topics are the program's", lambda: promises.topics(objects)),
             ("variables are the program's", lambda: promises.variables(objects)),
             ("routes are the edge's", lambda: promises.routes(objects)),
+            ("the load balancer of GKE is let in", lambda: promises.load_balancers(objects)),
             ("NGINX takes the edge's configuration", lambda: edge.configuration(objects)),
             ("the edge balances, passes by and follows", edge.behaviour),
             ("READMEs are helm-docs'", lambda: documentation(write=False)),

@@ -120,6 +120,27 @@ def routes(rendered: Rendered) -> tuple[str, list[str]]:
     return f"{len(PATHS)} paths", wrong
 
 
+def load_balancers(rendered: Rendered) -> tuple[str, list[str]]:
+    """On GKE the edge lets in, and believes, whom Terraform's firewall lets in; and GKE's Gateway API is nobody else's."""
+    network = (ROOT / "terraform" / "gcp" / "modules" / "network" / "main.tf").read_text()
+    cluster = (ROOT / "terraform" / "gcp" / "modules" / "cluster" / "main.tf").read_text()
+    firewall = re.search(r'"google_compute_firewall" "load_balancer" \{(.*?)\n\}', network, re.S)[1]
+    ranges = set(re.findall(r'"([0-9./]+/[0-9]+)"', firewall))
+    wrong = []
+    for name in ["tidemark-production-gcp", "tidemark-production-gcp-pubsub"]:
+        rules = of_kind(rendered[name], "NetworkPolicy")["tidemark-edge"]["spec"]["ingress"]
+        callers = {peer["ipBlock"]["cidr"] for rule in rules for peer in rule.get("from") or [] if "ipBlock" in peer}
+        believed = set(re.findall(r"set_real_ip_from (\S+);", of_kind(rendered[name], "ConfigMap")["tidemark-edge"]["data"]["listen.conf"]))
+        if callers != ranges:
+            wrong.append(f"{name}: the edge lets in {sorted(callers)}, and the firewall {sorted(ranges)}")
+        if not ranges < believed:
+            wrong.append(f"{name}: the edge believes {sorted(believed)}: the load balancer's ranges and its own address are needed")
+    operators = yaml.safe_load((ROOT / "argocd" / "environment" / "values.yaml").read_text())["operators"]
+    if "CHANNEL_STANDARD" in cluster and "gcp" in operators["gateway-api"]["clouds"]:
+        wrong.append("argocd/ installs the Gateway API on GKE, which brings its own")
+    return f"{len(ranges)} ranges", wrong
+
+
 def edge_role(edge: list[tuple[str, str]], path: str) -> str:
     exact = [role for pattern, role in edge if pattern == path]
     matching = [role for pattern, role in edge if pattern.startswith("~") and re.search(pattern[1:], path)]
