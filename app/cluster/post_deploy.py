@@ -87,11 +87,12 @@ class Service:
 class Cluster:
     """One namespace, seen through kubectl."""
 
-    def __init__(self, namespace: str):
+    def __init__(self, namespace: str, kubectl: tuple[str, ...] = ("kubectl",)):
         self.namespace = namespace
+        self.kubectl = kubectl
 
     def items(self, kind: str, namespace: str = "", selector: str = "") -> list[dict]:
-        words = ["kubectl", "get", kind, "-n", namespace or self.namespace, "-o", "json", *(["-l", selector] if selector else [])]
+        words = [*self.kubectl, "get", kind, "-n", namespace or self.namespace, "-o", "json", *(["-l", selector] if selector else [])]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             # A kind that this cluster does not have is nothing to check.
@@ -100,9 +101,21 @@ class Cluster:
             raise NotAsDeployed(done.stderr.strip())
         return json.loads(done.stdout)["items"]
 
+    def checks(self) -> list[tuple[str, Callable[[], str]]]:
+        return [
+            ("every workload is rolled out", self.workloads),
+            ("every role runs the same image", self.image),
+            ("migration and smoke test have succeeded", self.jobs),
+            ("every Kafka topic is ready", self.topics),
+            ("Argo CD's applications are synced and healthy", self.applications),
+        ]
+
+    def rollouts(self) -> list[dict]:
+        return self.items("rollouts.argoproj.io", selector="app.kubernetes.io/part-of=tidemark")
+
     def workloads(self) -> str:
-        found = self.items("deployments", selector="app.kubernetes.io/part-of=tidemark")
-        found += self.items("rollouts.argoproj.io", selector="app.kubernetes.io/part-of=tidemark")
+        rollouts = self.rollouts()
+        found = self.items("deployments", selector="app.kubernetes.io/part-of=tidemark") + rollouts
         if not found:
             raise NotAsDeployed(f"there is no workload of Tidemark in {self.namespace}")
         for each in found:
@@ -110,10 +123,21 @@ class Cluster:
             if status.get("updatedReplicas", 0) < wanted or status.get("availableReplicas", 0) < wanted:
                 raise NotAsDeployed(f"{each['metadata']['name']}: {status.get('availableReplicas', 0)} of {wanted} available, "
                                     f"{status.get('updatedReplicas', 0)} of this version")  # fmt: skip
+        for each in rollouts:
+            # All replicas may be there while a person, or a step, has yet to let them serve.
+            if each.get("status", {}).get("phase") != "Healthy":
+                raise NotAsDeployed(f"{each['metadata']['name']} is {each.get('status', {}).get('phase')}: "
+                                    f"{each.get('status', {}).get('message', 'no word why')}")  # fmt: skip
         return ", ".join(f"{each['metadata']['name']} {each['spec'].get('replicas', 1)}" for each in found)
 
     def image(self) -> str:
-        pods = self.items("pods", selector="app.kubernetes.io/part-of=tidemark,tidemark.io/track=stable")
+        """Of the pods that serve: those of a version before stay a while, ended or ready to be switched back to."""
+        serving = {each.get("status", {}).get("stableRS") for each in self.rollouts()}
+        pods = [
+            pod for pod in self.items("pods", selector="app.kubernetes.io/part-of=tidemark,tidemark.io/track=stable")
+            if "deletionTimestamp" not in pod["metadata"]
+            and pod["metadata"]["labels"].get("rollouts-pod-template-hash") in {None, *serving}
+        ]  # fmt: skip
         images = {c["image"] for pod in pods for c in pod["spec"]["containers"] if c["name"] == "tidemark"}
         if len(images) != 1:
             raise NotAsDeployed(f"one image was expected, there are {sorted(images)}")
@@ -152,14 +176,7 @@ def check(given: argparse.Namespace) -> int:
         if not shutil.which("kubectl"):
             print("kubectl is needed to look at a namespace", file=sys.stderr)
             return 1
-        cluster = Cluster(given.namespace)
-        checks += [
-            ("every workload is rolled out", cluster.workloads),
-            ("every role runs the same image", cluster.image),
-            ("migration and smoke test have succeeded", cluster.jobs),
-            ("every Kafka topic is ready", cluster.topics),
-            ("Argo CD's applications are synced and healthy", cluster.applications),
-        ]
+        checks += Cluster(given.namespace).checks()
     checks += [
         ("all parts are healthy, the broker among them", service.health),
         ("a user logs in", service.log_in),

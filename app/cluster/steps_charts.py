@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 import definitions
+import post_deploy
+import tools
 from plane import CommandFailed
 from processes import wait_for
 from suite import Run, expect, step
@@ -22,13 +24,13 @@ def charts(run: Run) -> list[str]:
 
 
 def renderings(run: Run) -> list[tuple[str, list[Path]]]:
-    """Every chart with the values of every environment, and Tidemark's with every cloud's on top."""
+    """Every chart with the values of every environment, and with a cloud's or an example's laid over them."""
     found = []
     for chart in charts(run):
         for environment in ENVIRONMENTS:
             values = [run.charts / chart / f"values-{environment}.yaml"]
             found.append((f"{chart} {environment}", values))
-            for overlay in sorted((run.charts / chart / "clouds").glob("*.yaml")):
+            for overlay in sorted([*(run.charts / chart / "clouds").glob("*.yaml"), *(run.charts / chart / "examples").glob("*.yaml")]):
                 if environment != "dev":
                     found.append((f"{chart} {environment} {overlay.stem}", [*values, overlay]))
     return found
@@ -152,6 +154,34 @@ def helm_test(run: Run) -> str:
     for environment in ENVIRONMENTS:
         run.plane.helm("test", "tidemark", "--namespace", namespace_of(environment), "--timeout", "2m")
     return "hooks complete; that the containers would answer is shown by the acceptance suite, not here"
+
+
+def post_deploy_check(run: Run, namespace: str) -> dict[str, str]:
+    """What the part of `make post-deploy-check` that looks at a namespace says to each of its sentences."""
+    cluster = post_deploy.Cluster(namespace, (str(tools.program("kubectl")), f"--kubeconfig={run.plane.kubeconfig}"))
+    said = {}
+    for sentence, check in cluster.checks():
+        try:
+            said[sentence] = check()
+        except post_deploy.NotAsDeployed as problem:
+            said[sentence] = f"FAILED {problem}"
+    return said
+
+
+@step("post-deploy", "`make post-deploy-check` is content with a namespace that is as it must be, and says what is not", ("helm-test",))
+def post_deploy_step(run: Run) -> str:
+    namespace = namespace_of("staging")
+    said = post_deploy_check(run, namespace)
+    failed = [sentence for sentence, answer in said.items() if answer.startswith("FAILED")]
+    expect(failed == ["every Kafka topic is ready"], f"without Strimzi only the topics were expected not to be ready: {said}")
+    # What Strimzi says once it has made them.
+    ready = json.dumps({"status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+    for topic in run.plane.every("kafkatopics", namespace):
+        run.plane.kubectl("patch", "kafkatopic", topic["metadata"]["name"], "-n", namespace, "--subresource=status", "--type=merge",
+                          "--patch", ready)  # fmt: skip
+    said = post_deploy_check(run, namespace)
+    expect(not [answer for answer in said.values() if answer.startswith("FAILED")], str(said))
+    return "\n".join(f"{sentence}: {answer}" for sentence, answer in said.items())
 
 
 def images(run: Run, namespace: str) -> set[str]:

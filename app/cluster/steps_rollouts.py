@@ -1,12 +1,15 @@
 """A second version beside the first: by weights in the route, and by Argo Rollouts' own controller."""
 
 import json
+import threading
 import time
+import urllib.parse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import tools
 from plane import CommandFailed, free_ports
 from processes import wait_for
-from steps_charts import namespace_of, with_values
+from steps_charts import namespace_of, post_deploy_check, with_values
 from suite import Run, expect, step
 
 NAMESPACE = "tidemark-rollouts"
@@ -50,6 +53,14 @@ def rollout(run: Run, name: str) -> dict:
 
 def active(run: Run, service: str) -> str:
     return run.plane.get("service", service, NAMESPACE)["spec"]["selector"].get("rollouts-pod-template-hash", "")
+
+
+def named_by(run: Run, service: str) -> set[str]:
+    """The versions whose replicas a headless Service names."""
+    pods = {pod["metadata"]["name"]: pod["metadata"]["labels"]["rollouts-pod-template-hash"]
+            for pod in run.plane.every("pods", NAMESPACE, "rollouts-pod-template-hash")}  # fmt: skip
+    slices = run.plane.every("endpointslices", NAMESPACE, f"kubernetes.io/service-name={service}")
+    return {pods.get(endpoint["targetRef"]["name"], "gone") for each in slices for endpoint in each.get("endpoints") or []}
 
 
 def install_or_upgrade(run: Run, tag: str, *flags: str) -> None:
@@ -98,12 +109,22 @@ def blue_green(run: Run) -> str:
     wait_for_phase(run, "tidemark-tasks", "Paused")
     new = active(run, "tidemark-tasks-preview")
     expect(active(run, "tidemark-tasks") == old != new, "traffic was switched before the promotion")
+    wait_for("the edge knows the old version's replicas alone", 30, lambda: named_by(run, "tidemark-tasks-replicas") == {old})
     began = time.monotonic()
     # What `kubectl argo rollouts promote` does.
     run.plane.kubectl("patch", "rollouts.argoproj.io", "tidemark-tasks", "-n", NAMESPACE, "--subresource=status", "--type=merge",
                       "--patch", json.dumps({"status": {"pauseConditions": None}}))  # fmt: skip
     wait_for("traffic goes to the new version", 60, lambda: active(run, "tidemark-tasks") == new)
     switched = time.monotonic() - began
+    wait_for("the edge knows the new version's replicas alone", 30, lambda: named_by(run, "tidemark-tasks-replicas") == {new})
+
+    def as_deployed() -> bool:
+        failed = {sentence: said for sentence, said in post_deploy_check(run, NAMESPACE).items() if said.startswith("FAILED")}
+        if failed:
+            raise CommandFailed(str(failed))
+        return True
+
+    wait_for("post-deploy-check is content", 90, as_deployed, 1)
     kept = [each for each in run.plane.every("replicasets", NAMESPACE, f"rollouts-pod-template-hash={old}")]
     expect(kept and kept[0]["status"].get("readyReplicas", 0) >= 2, "the old version is not kept for going back")
     # A version whose pods still run needs no second promotion.
@@ -147,3 +168,61 @@ def canary(run: Run) -> str:
     install_or_upgrade(run, "0.3.0")
     wait_for_phase(run, "tidemark-gateway", "Healthy")
     return f"steps and new replicas: {', '.join(f'{index}:{new}' for index, new in seen)} of 4; the bad one stayed at step 0 with {serving} of 4 serving"
+
+
+class PlayedPrometheus(ThreadingHTTPServer):
+    """Answers each query with one figure: a share of errors, or a short latency."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.errors = 0.0
+        self.queries: list[str] = []
+        super().__init__(("127.0.0.1", 0), Query)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Query(BaseHTTPRequestHandler):
+    server: PlayedPrometheus
+
+    def do_POST(self) -> None:
+        form = urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        query = form["query"][0]
+        self.server.queries.append(query)
+        figure = 0.1 if "histogram_quantile" in query else self.server.errors
+        result = {"resultType": "vector", "result": [{"metric": {}, "value": [time.time(), str(figure)]}]}
+        answer = json.dumps({"status": "success", "data": result}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        """Queries are kept, not written."""
+
+
+@step("analysis", "A new version whose requests fail is never promoted, and one that answers is, by what Prometheus says", ("rollouts",), deep=True)
+def analysis(run: Run) -> str:
+    prometheus = PlayedPrometheus()
+    judged = ["--set", "roles.tasks.rollout.analysis=true", "--set", "roles.tasks.rollout.autoPromotion=true",
+              "--set", f"monitoring.prometheusAddress=http://127.0.0.1:{prometheus.server_port}"]  # fmt: skip
+    wait_for_phase(run, "tidemark-tasks", "Healthy")
+    old = active(run, "tidemark-tasks")
+    prometheus.errors = 0.5
+    began = time.monotonic()
+    install_or_upgrade(run, "0.4.0", *judged)
+    wait_for_phase(run, "tidemark-tasks", "Degraded", 180)
+    refused = time.monotonic() - began
+    bad = active(run, "tidemark-tasks-preview")
+    expect(active(run, "tidemark-tasks") == old, "a version whose requests fail took over")
+    expect(any(f"tidemark-tasks-{bad}-" in query for query in prometheus.queries), f"nobody asked for the new version: {prometheus.queries}")
+    prometheus.errors = 0.0
+    began = time.monotonic()
+    install_or_upgrade(run, "0.5.0", *judged)
+    wait_for_phase(run, "tidemark-tasks", "Healthy", 300)
+    taken = time.monotonic() - began
+    new = active(run, "tidemark-tasks")
+    expect(new not in (old, bad), "the good version did not take over")
+    prometheus.shutdown()
+    return f"half of the requests failing: refused after {refused:.0f} s; none failing: promoted after {taken:.0f} s; Prometheus is played"
