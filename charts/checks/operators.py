@@ -24,6 +24,11 @@ def forced(kind: str, name: str) -> dict[str, str]:
     }
 
 
+def rabbitmq(name: str) -> dict[str, str]:
+    """Labels of everything that RabbitMQ's operator makes of a cluster, as far as somebody looks for them."""
+    return {"app.kubernetes.io/name": name, "app.kubernetes.io/component": "rabbitmq"}
+
+
 def pods(objects: list[Object]) -> Iterator[tuple[str, dict[str, str], int]]:
     """The pods that operators make: of which object, with which labels, and how many."""
     for thing in objects:
@@ -49,6 +54,15 @@ def pods(objects: list[Object]) -> Iterator[tuple[str, dict[str, str], int]]:
         elif kind == "Beat":
             own = spec["daemonSet"]["podTemplate"]["metadata"]["labels"]
             yield where, {**own, "common.k8s.elastic.co/type": "beat", "beat.k8s.elastic.co/name": name}, 1
+        elif kind == "RabbitmqCluster":
+            yield where, rabbitmq(name), spec.get("replicas", 1)
+
+
+def services(objects: list[Object]) -> Iterator[dict[str, str]]:
+    """The labels of Services that operators make and monitors look for."""
+    for thing in objects:
+        if thing["kind"] == "RabbitmqCluster":
+            yield rabbitmq(thing["metadata"]["name"])
 
 
 # These make budgets for their pods themselves: Strimzi and CloudNativePG as their resources say, ECK of itself.

@@ -157,6 +157,7 @@ def looked_for(objects: list[Object]) -> Iterator[str]:
         if selector and not any(selects(selector(thing["spec"]), one) for one in labels):
             yield f"{thing['kind']}/{thing['metadata']['name']}: selects no pod"
     services = [one["metadata"].get("labels") or {} for one in objects if one["kind"] == "Service"]
+    services += operators.services(objects)
     for thing in objects:
         if thing["kind"] == "ServiceMonitor" and "namespaceSelector" not in thing["spec"]:
             if not any(selects(thing["spec"]["selector"], one) for one in services):
