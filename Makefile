@@ -21,6 +21,14 @@ help: ## Show the targets
 dev-up: ## Bring everything up (MODE=docker or native, TOPOLOGY=split, PORT=3001)
 	@MODE=$(or $(MODE),auto) $(STACK) up
 
+.PHONY: dev-infra
+dev-infra: ## Bring up everything but the program, to run that yourself
+	@$(STACK) up --infrastructure-only
+
+.PHONY: dev-seed
+dev-seed: ## Put in the demo users and the sample board, where they are missing (URL=)
+	@cargo run --quiet --package tidemark -- seed --url $(or $(URL),http://127.0.0.1:$(or $(PORT),3001))
+
 .PHONY: dev-down
 dev-down: ## Stop everything in order; data stays
 	@$(STACK) down

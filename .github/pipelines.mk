@@ -72,7 +72,7 @@ crates-dry: ## Package every crate as a registry would get it; none is published
 
 .PHONY: coverage
 coverage: $(CARGO_TARPAULIN) ## Lines that the unit and property tests reach
-	$(CARGO_TARPAULIN) tarpaulin --config .github/tarpaulin.toml
+	$(CARGO_TARPAULIN) tarpaulin --target-dir $(TIDEMARK_CACHE_DIR)/coverage
 
 .PHONY: faults
 faults: ## The acceptance suite, kills and outages included, ROUNDS times in a row

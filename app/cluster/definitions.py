@@ -25,7 +25,7 @@ FROM_MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "argo-cd": ("manifests/crds", ()),
     "argo-rollouts": ("manifests/crds", ()),
     "gateway-api": ("config/crd/standard", ("httproutes",)),
-    "cloudnative-pg": ("config/crd/bases", ("clusters", "scheduledbackups")),
+    "cloudnative-pg": ("config/crd/bases", ("clusters", "imagecatalogs", "scheduledbackups")),
     "prometheus-operator": (
         "example/prometheus-operator-crd",
         ("alertmanagers", "podmonitors", "probes", "prometheuses", "prometheusrules", "servicemonitors"),

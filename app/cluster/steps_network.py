@@ -24,7 +24,7 @@ def ends(run: Run, namespace: str) -> dict[str, End]:
         "broker": Pod(namespace, {"strimzi.io/cluster": "kafka", "strimzi.io/name": "kafka-kafka", "strimzi.io/kind": "Kafka"}),
         "database": Pod(namespace, {"cnpg.io/cluster": "history"}),
         "gateway-proxy": Pod("gateway", {"app": "proxy"}),
-        "prometheus": Pod("monitoring", {"app.kubernetes.io/name": "prometheus"}),
+        "prometheus": Pod("monitoring", {"app.kubernetes.io/name": "prometheus", "prometheus": "prometheus"}),
         "collector": Pod("monitoring", {"app.kubernetes.io/name": "otel-collector"}),
         "dns": Pod("kube-system", {"k8s-app": "kube-dns"}),
         "sentry": Pod("dapr-system", {"app": "dapr-sentry"}),
@@ -41,6 +41,24 @@ def container_ports(pod: dict) -> dict[str, int]:
         port["name"]: port["containerPort"]
         for container in pod["spec"]["containers"] for port in container.get("ports", []) if "name" in port
     }  # fmt: skip
+
+
+def policies_of_strimzi(run: Run, namespace: str) -> list[dict]:
+    """What the operator adds to the chart's own policies: a listener is open to its peers, and without them to all."""
+    return [
+        {
+            "metadata": {"namespace": namespace},
+            "spec": {
+                "podSelector": {"matchLabels": {"strimzi.io/cluster": kafka["metadata"]["name"]}},
+                "policyTypes": ["Ingress"],
+                "ingress": [
+                    {"ports": [{"port": listener["port"]}], "from": listener.get("networkPolicyPeers", [])}
+                    for listener in kafka["spec"]["kafka"]["listeners"]
+                ],
+            },
+        }
+        for kafka in run.plane.every("kafkas", namespace)
+    ]  # fmt: skip
 
 
 # Caller, callee, port, protocol, allowed. `*` stands for each of the five roles.
@@ -85,6 +103,7 @@ FLOWS = [
     ("stranger", "broker", 9093, "TCP", False),
     ("stranger", "database", 5432, "TCP", False),
     ("neighbour", "redis", 6379, "TCP", False),
+    ("neighbour", "broker", 9093, "TCP", False),
     ("prometheus", "*", HTTP, "TCP", True),
     ("prometheus", "*", METRICS, "TCP", True),
     ("prometheus", "redis", 9121, "TCP", True),
@@ -114,7 +133,7 @@ def network(run: Run) -> str:
         for other in ("gateway", "monitoring", "dapr-system", "elsewhere"):
             run.plane.namespace(other)
         judge = Judge(
-            run.plane.every("networkpolicies"),
+            [*run.plane.every("networkpolicies"), *policies_of_strimzi(run, namespace)],
             {each["metadata"]["name"]: each["metadata"]["labels"] for each in run.plane.every("namespaces")},
         )
         known = ends(run, namespace)

@@ -212,6 +212,7 @@ def everything() -> bool:
             ("helm unittest, strict", unit_tests),
             ("objects are valid, by kubeconform", lambda: schemas.valid(files)),
             ("Kafka's resources are valid, by Strimzi's model", lambda: schemas.valid_for_strimzi(files)),
+            ("the database's resources are valid, by CloudNativePG's webhooks", lambda: schemas.valid_for_cloudnative_pg(files)),
             ("pods keep to the policy", lambda: policies(objects)),
             ("network flows", lambda: flows.judged(CHARTS / "checks" / "flows.yaml", "tidemark-production", production(objects))),
             ("broken objects are noticed", lambda: mutations.noticed(objects["tidemark-production"], production(objects), "tidemark-production")),

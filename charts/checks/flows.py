@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+import operators
 from charts import Object
 from policy import selects
 
@@ -22,7 +23,11 @@ OTHERS = {
     "stranger": {"app": "stranger"},
     "any": {},
 }
-OPERATORS = {"cnpg-system": {"app.kubernetes.io/name": "cloudnative-pg"}, "strimzi": {"strimzi.io/kind": "cluster-operator"}}
+OPERATORS = {
+    "cnpg-system": {"app.kubernetes.io/name": "cloudnative-pg"},
+    "strimzi": {"strimzi.io/kind": "cluster-operator"},
+    "argo-rollouts": {"app.kubernetes.io/name": "argo-rollouts"},
+}
 Place = tuple[str, dict] | None
 
 
@@ -33,6 +38,8 @@ def place(text: str, application: str) -> Place:
     space, name = text.split("/")
     if space in OPERATORS:
         return space, OPERATORS[space]
+    if space == "monitoring" and name in operators.PROMETHEUS_OPERATOR.values():
+        return space, {"app.kubernetes.io/part-of": "tidemark-monitoring", **operators.forced(name.capitalize(), name)}
     if space == "monitoring":
         return space, {
             "app.kubernetes.io/name": name,
@@ -83,7 +90,7 @@ def open_towards(policies: list[Object], at: Place, other: Place, port: int, dir
 
 def judged(table: Path, application: str, objects: list[Object]) -> tuple[str, list[str]]:
     """The objects carry their namespaces."""
-    policies = [one for one in objects if one["kind"] == "NetworkPolicy"]
+    policies = [one for one in [*objects, *operators.policies(objects)] if one["kind"] == "NetworkPolicy"]
     flows, wrong = yaml.safe_load(table.read_text()), []
     for expected in ["allowed", "denied"]:
         for flow in flows[expected]:

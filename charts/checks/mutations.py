@@ -51,7 +51,31 @@ POLICY: dict[str, Change] = {
     ),
 }
 
+# Of what operators make.
+MADE: dict[str, Change] = {
+    "Service/prometheus: selects no pod": lambda objects: one(objects, "Service", "prometheus")["spec"].update(
+        selector={"app.kubernetes.io/name": "prometheus", "app.kubernetes.io/instance": "monitoring"}
+    ),
+    "PodDisruptionBudget/alertmanager: selects no pod": lambda objects: one(objects, "PodDisruptionBudget", "alertmanager")["spec"].update(
+        selector={"matchLabels": {"app.kubernetes.io/instance": "monitoring-alertmanager"}}
+    ),
+    "ServiceMonitor/redis: selects no Service": lambda objects: one(objects, "ServiceMonitor", "redis")["spec"].update(
+        selector={"matchLabels": {"app": "redis"}}
+    ),
+    "Prometheus/prometheus: 0 disruption budgets": lambda objects: drop(objects, "PodDisruptionBudget", "prometheus"),
+    "app.kubernetes.io/instance, which the operator overwrites": lambda objects: one(objects, "Prometheus", "prometheus")["spec"][
+        "podMetadata"
+    ]["labels"].update({"app.kubernetes.io/instance": "monitoring"}),
+    "no catalog history has an image of major version 16": lambda objects: one(objects, "ImageCatalog", "history")["spec"]["images"][0].update(
+        major=17
+    ),
+}
+
 FLOWS: dict[str, Change] = {
+    "default/any to app/kafka:9093 is not denied": lambda objects: one(objects, "Kafka", "kafka")["spec"]["kafka"]["listeners"][0].pop(
+        "networkPolicyPeers"
+    ),
+    "argo-rollouts/operator to monitoring/prometheus:9090 is not allowed": lambda objects: drop(objects, "NetworkPolicy", "prometheus"),
     "outside:443 is not denied": lambda objects: one(objects, "NetworkPolicy", "tidemark-tasks")["spec"]["egress"].append(
         {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}
     ),
@@ -69,16 +93,17 @@ FLOWS: dict[str, Change] = {
 
 def noticed(production: list[Object], platform: list[Object], application: str) -> tuple[str, list[str]]:
     wrong = []
-    for words, change in POLICY.items():
-        broken = copy.deepcopy(production)
-        change(broken)
-        found = policy.judged("broken", broken)[1]
-        if not any(words in line for line in found):
-            wrong.append(f"policy does not notice: {words}")
+    for whole, changes in [(production, POLICY), (platform, MADE)]:
+        for words, change in changes.items():
+            broken = copy.deepcopy(whole)
+            change(broken)
+            found = policy.judged("broken", broken)[1]
+            if not any(words in line for line in found):
+                wrong.append(f"policy does not notice: {words}")
     for words, change in FLOWS.items():
         broken = copy.deepcopy(platform)
         change(broken)
         found = flows.judged(CHARTS / "checks" / "flows.yaml", application, broken)[1]
         if not any(words in line for line in found):
             wrong.append(f"the flows do not show: {words}")
-    return f"{len(POLICY) + len(FLOWS)} breaches", wrong
+    return f"{len(POLICY) + len(MADE) + len(FLOWS)} breaches", wrong

@@ -5,6 +5,7 @@ and a network policy each.
 import re
 from collections.abc import Iterator
 
+import operators
 from charts import Object
 
 # Pods that look at their host, which the restricted standard forbids. Each with its reason.
@@ -125,9 +126,7 @@ def around(name: str, thing: Object, metadata: dict, objects: list[Object]) -> I
     if "revisionHistoryLimit" not in thing["spec"]:
         yield "does not say how many old versions are kept"
     if labels.get("app.kubernetes.io/part-of") == "tidemark":
-        budgets = [one for one in objects if one["kind"] == "PodDisruptionBudget" and selects(one["spec"]["selector"], labels)]
-        if len(budgets) != 1:
-            yield f"{len(budgets)} disruption budgets"
+        yield from budgeted(labels, objects)
         scaled = any(
             one["kind"] == "HorizontalPodAutoscaler"
             and (one["spec"]["scaleTargetRef"]["kind"], one["spec"]["scaleTargetRef"]["name"]) == (thing["kind"], thing["metadata"]["name"])
@@ -137,12 +136,44 @@ def around(name: str, thing: Object, metadata: dict, objects: list[Object]) -> I
             yield "has a number of replicas that an autoscaler also sets"
 
 
+def budgeted(labels: dict, objects: list[Object]) -> Iterator[str]:
+    budgets = [one for one in objects if one["kind"] == "PodDisruptionBudget" and selects(one["spec"]["selector"], labels)]
+    if len(budgets) != 1:
+        yield f"{len(budgets)} disruption budgets"
+
+
+def looked_for(objects: list[Object]) -> Iterator[str]:
+    """Who looks for pods by labels that no pod has, of those that the charts render and those that operators make."""
+    rendered = [metadata.get("labels") or {} for _, _, metadata, _ in pods(objects)]
+    rendered += [thing["metadata"].get("labels") or {} for thing in objects if thing["kind"] == "Pod"]
+    labels = [*rendered, *(made for _, made, _ in operators.pods(objects))]
+    for thing in objects:
+        selector = {
+            "Service": lambda spec: {"matchLabels": spec.get("selector")},
+            "PodDisruptionBudget": lambda spec: spec["selector"],
+            "NetworkPolicy": lambda spec: spec["podSelector"],
+            "PodMonitor": lambda spec: spec["selector"],
+        }.get(thing["kind"])
+        if selector and not any(selects(selector(thing["spec"]), one) for one in labels):
+            yield f"{thing['kind']}/{thing['metadata']['name']}: selects no pod"
+    services = [one["metadata"].get("labels") or {} for one in objects if one["kind"] == "Service"]
+    services += operators.services(objects)
+    for thing in objects:
+        if thing["kind"] == "ServiceMonitor" and "namespaceSelector" not in thing["spec"]:
+            if not any(selects(thing["spec"]["selector"], one) for one in services):
+                yield f"ServiceMonitor/{thing['metadata']['name']}: selects no Service"
+
+
 def judged(name: str, objects: list[Object]) -> tuple[int, list[str]]:
     wrong, count = [], 0
     for pod_name, thing, metadata, pod in pods(objects):
         count += 1
         found = [*restricted(pod_name, thing["kind"], pod), *ours(thing["kind"], pod), *around(pod_name, thing, metadata, objects)]
         wrong += [f"{name}: {pod_name}: {line}" for line in found]
+    for made_by, labels, replicas in operators.pods(objects):
+        if replicas > 1 and made_by.split("/")[0] not in operators.OWN_BUDGETS:
+            wrong += [f"{name}: {made_by}: {line}" for line in budgeted(labels, objects)]
+    wrong += [f"{name}: {line}" for line in [*looked_for(objects), *operators.refused(objects)]]
     for thing in objects:
         if thing["kind"] == "Service" and thing["spec"].get("type") == "LoadBalancer":
             wrong.append(f"{name}: Service/{thing['metadata']['name']}: opens the cluster by itself; a route does that")

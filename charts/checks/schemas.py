@@ -17,9 +17,10 @@ from charts import CHARTS, KUBERNETES, objects, tool
 CACHE = Path(os.environ.get("TIDEMARK_CACHE_DIR", Path.home() / ".cache" / "tidemark")) / "charts"
 
 # Module, version, and where in it the definitions stand.
+CLOUDNATIVE_PG = ("github.com/cloudnative-pg/cloudnative-pg", "v1.27.0")
 DEFINITIONS = [
     ("github.com/dapr/dapr", "v1.18.1", "charts/dapr/crds/*.yaml"),
-    ("github.com/cloudnative-pg/cloudnative-pg", "v1.27.0", "config/crd/bases/*.yaml"),
+    (*CLOUDNATIVE_PG, "config/crd/bases/*.yaml"),
     ("github.com/cloudnative-pg/plugin-barman-cloud", "v0.15.0", "config/crd/bases/*.yaml"),
     ("github.com/prometheus-operator/prometheus-operator", "v0.85.0", "example/prometheus-operator-crd/*.yaml"),
     ("sigs.k8s.io/gateway-api", "v1.3.0", "config/crd/standard/*.yaml"),
@@ -29,6 +30,8 @@ DEFINITIONS = [
 ]
 # Checked by Strimzi's own model, which is stricter than definitions made of it.
 STRIMZI = CHARTS / "checks" / "strimzi"
+# Asks CloudNativePG's webhooks, which refuse more than their definitions do.
+WEBHOOKS = CHARTS / "checks" / "cloudnative-pg" / "main.go"
 # Whose definitions are on no registry.
 UNKNOWN = {"TargetGroupBinding"}
 
@@ -145,6 +148,21 @@ def strimzi() -> Path:
     return installed(f"strimzi-{key}", make)
 
 
+def webhooks() -> Path:
+    def make(folder: Path) -> None:
+        with tempfile.TemporaryDirectory() as work:
+            # What is internal to a module can be used inside it alone.
+            for part in ["go.mod", "go.sum", "api", "internal", "pkg"]:
+                run("cp", "--recursive", "--no-preserve=mode", str(module(*CLOUDNATIVE_PG) / part), work)
+            (Path(work) / "cmd" / "check").mkdir(parents=True)
+            shutil.copy(WEBHOOKS, Path(work) / "cmd" / "check")
+            build = ["env", "CGO_ENABLED=0", "go", "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w"]
+            run(*build, "-o", f"{folder}/check", "./cmd/check", directory=Path(work))
+
+    key = hashlib.sha256(repr(CLOUDNATIVE_PG).encode() + WEBHOOKS.read_bytes()).hexdigest()[:12]
+    return installed(f"cloudnative-pg-{key}", make)
+
+
 def valid(files: list[Path]) -> tuple[str, list[str]]:
     """Every object is one that the API server would take."""
     location = f"{schemas()}/{{{{.Group}}}}/{{{{.ResourceKind}}}}_{{{{.ResourceAPIVersion}}}}.json"
@@ -164,8 +182,16 @@ def valid(files: list[Path]) -> tuple[str, list[str]]:
 
 def valid_for_strimzi(files: list[Path]) -> tuple[str, list[str]]:
     folder = strimzi()
-    command = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{folder}/classes:{folder}/libraries/*", "Strimzi", "check"]
-    done = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=False)
+    return asked("java", "-XX:TieredStopAtLevel=1", "-cp", f"{folder}/classes:{folder}/libraries/*", "Strimzi", "check", *map(str, files))
+
+
+def valid_for_cloudnative_pg(files: list[Path]) -> tuple[str, list[str]]:
+    return asked(f"{webhooks()}/check", *map(str, files))
+
+
+def asked(*command: str) -> tuple[str, list[str]]:
+    """Runs a program that names what is wrong, line by line, and ends with how much it read."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     if done.returncode not in (0, 1) or not lines:
         return "", [done.stderr.strip()]

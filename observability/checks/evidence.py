@@ -22,9 +22,12 @@ Not run here, and what stands in for it:
   kafka_exporter                   checks/kafka_exporter.py, with the same metrics, on the real Kafka
   RabbitMQ's plugin, and the cluster's kube-state-metrics, kubelet, CloudNativePG, cert-manager
                                    metrics/documented.yml, from their documentation; rules over them by promtool's tests
-  Jaeger, OpenTelemetry collector  their files are read as YAML; no trace was sent through them
-  Elasticsearch, Logstash, Kibana, Filebeat
-                                   their files are compared with each other: fields, names, ports, references
+  OpenTelemetry collector          Jaeger's program, a collector with fewer components, runs its file; the image of
+                                   compose (otel/opentelemetry-collector-contrib) was not pulled
+  Elasticsearch                    OpenSearch runs its pipeline and template; the life cycle is read by nobody
+  Logstash                         its condition is read out of its file and used; what it adds to a line is added by the
+                                   check; names and ports of its file are compared with the others
+  Kibana                           OpenSearch sums up the fields of its charts; its objects' references are compared
   Slack                            a receiver on loopback takes the messages Slack would get
 """
 
@@ -36,9 +39,14 @@ def run(title: str, *command: str) -> tuple[str, int]:
 
 
 def main() -> int:
-    sections = [f"Observability, {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC\n{tools.versions()}\n"]
+    sections = [f"Observability, {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC\n{tools.versions()}\n{tools.versions_for_traces_and_logs()}\n"]
     codes = []
-    for title, script in (("make observability-check", ["check.py"]), ("make observability-test", ["real.py", "test"])):
+    for title, script in (
+        ("make observability-check", ["check.py"]),
+        ("make observability-test", ["real.py", "test"]),
+        ("make observability-traces", ["traces.py"]),
+        ("make observability-logs", ["stored_logs.py"]),
+    ):
         text, code = run(title, sys.executable, str(HERE / script[0]), *script[1:])
         sections.append(text)
         codes.append(code)

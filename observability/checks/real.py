@@ -89,16 +89,17 @@ def wait_for(what: str, look: Callable[[], Any], patience: float = PATIENCE) -> 
 
 
 class Stack:
-    """Tidemark in the split topology."""
+    """Tidemark in the split topology. What `variables` change is not true of one that already runs."""
 
-    def __init__(self) -> None:
-        given = os.environ.get("STACK_STATE")
+    def __init__(self, **variables: str) -> None:
+        self.variables = variables
+        given = None if variables else os.environ.get("STACK_STATE")
         self.state = Path(given or os.environ.get("OBSERVABILITY_STATE") or Path(tempfile.gettempdir()) / "tidemark-observability")
         self.is_ours = given is None
         self.command = shlex.split(os.environ.get("STACK", "cargo run --quiet --package tidemark-stack --bin stack --"))
 
     def run(self, *arguments: str) -> None:
-        environment = {**os.environ, "TOPOLOGY": "split", "PORT": os.environ.get("PORT", "3911")}
+        environment = {**os.environ, **self.variables, "TOPOLOGY": "split", "PORT": os.environ.get("PORT", "3911")}
         done = subprocess.run(
             [*self.command, *arguments, "--state-dir", str(self.state)], cwd=check.ROOT, env=environment,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
@@ -141,8 +142,18 @@ class Stack:
     def process(self, part: str) -> int:
         return json.loads((self.state / "run" / f"{part}.json").read_text())["identity"]["pid"]
 
-    def supervisor(self) -> int:
-        return int(Path(f"/proc/{self.process('tasks')}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    def kill(self, part: str) -> None:
+        os.kill(self.process(part), signal.SIGKILL)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Meanwhile nothing brings back what dies."""
+        supervisor = int(Path(f"/proc/{self.process('tasks')}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        os.kill(supervisor, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(supervisor, signal.SIGCONT)
 
 
 class Receiver:
@@ -419,12 +430,10 @@ def kill_and_heal(stack: Stack, watch: Watch, report: Report) -> None:
         ("postgres", "DatabaseDown", "the history's database"),
     ]
     watch.receiver.forget()
-    supervisor = stack.supervisor()
-    os.kill(supervisor, signal.SIGSTOP)
-    try:
+    with stack.held():
         began = time.monotonic()
         for part, _, _ in parts:
-            os.kill(stack.process(part), signal.SIGKILL)
+            stack.kill(part)
         for part, alert, about in parts:
             message = wait_for(f"Slack hears of {alert}", lambda alert=alert, about=about: watch.receiver.find(f"CRITICAL {alert}", about))
             report.step(f"killed {part}: {alert} in Slack after {time.monotonic() - began:.1f} s", [] if watch.firing(alert) else ["and it does not fire"])
@@ -434,8 +443,6 @@ def kill_and_heal(stack: Stack, watch: Watch, report: Report) -> None:
         wait_for("Alertmanager holds ReplicaDown back", lambda: "ReplicaDown" in watch.alerts(inhibited=True))
         report.step("ReplicaDown follows from RoleDown and is held back", ["Slack heard of it"] if watch.receiver.find("WARNING ReplicaDown") else [])
         watch.receiver.forget()
-    finally:
-        os.kill(supervisor, signal.SIGCONT)
     began = time.monotonic()
     for part, alert, about in parts:
         message = wait_for(f"Slack hears of the end of {alert}", lambda alert=alert, about=about: watch.receiver.find(f"RESOLVED {alert}", about), 240)

@@ -231,6 +231,13 @@ pub struct TelemetryConfiguration {
     pub trace_ratio: f64,
 }
 
+impl TelemetryConfiguration {
+    /// The share of requests without a sampling decision of their own that are traced: none, if spans go nowhere.
+    pub fn traced_share(&self) -> f64 {
+        if self.otlp_endpoint.is_some() { self.trace_ratio } else { 0.0 }
+    }
+}
+
 /// The two ways to write a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -316,6 +323,14 @@ mod tests {
     fn secrets_do_not_show_in_debug_output() {
         let configuration = parse(&["--dapr-api-token=open-sesame"]);
         assert!(!format!("{configuration:?}").contains("open-sesame"));
+    }
+
+    #[test]
+    fn without_an_endpoint_no_request_is_traced() {
+        let endpoint = "--otlp-endpoint=http://127.0.0.1:4317";
+        let share = |arguments: &[&str]| parse(arguments).telemetry.traced_share().to_string();
+        assert_eq!(share(&["--trace-ratio=0.5", endpoint]), "0.5");
+        assert_eq!(share(&["--trace-ratio=0.5"]), "0");
     }
 
     #[test]

@@ -61,11 +61,12 @@ pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow:
         app_channel.subscriptions.extend(offer.subscriptions);
         pages.extend(offer.pages);
     }
+    let traced_share = foundation.configuration.telemetry.traced_share();
     let router = router
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(request::panicked))
-        .layer(middleware::from_fn(request::around));
+        .layer(middleware::from_fn_with_state(traced_share, request::around));
 
     let names: Vec<&str> = foundation.roles.iter().map(|role| role.as_str()).collect();
     info!(

@@ -1,5 +1,6 @@
 //! Logs, traces and metrics.
 
+pub mod event_spans;
 pub mod metrics;
 pub mod trace_context;
 
@@ -57,7 +58,7 @@ pub fn start(
     let tracer_provider = configuration
         .otlp_endpoint
         .as_deref()
-        .map(|endpoint| tracer_provider(endpoint, configuration.trace_ratio, service, instance))
+        .map(|endpoint| tracer_provider(endpoint, service, instance))
         .transpose()?;
     let spans = tracer_provider.as_ref().map(|provider| {
         tracing_opentelemetry::layer()
@@ -68,12 +69,7 @@ pub fn start(
     Ok(Telemetry { tracer_provider })
 }
 
-fn tracer_provider(
-    endpoint: &str,
-    ratio: f64,
-    service: &str,
-    instance: &str,
-) -> anyhow::Result<SdkTracerProvider> {
+fn tracer_provider(endpoint: &str, service: &str, instance: &str) -> anyhow::Result<SdkTracerProvider> {
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_tonic()
         .with_endpoint(endpoint)
@@ -85,7 +81,8 @@ fn tracer_provider(
         .build();
     Ok(SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))))
+        // Every span belongs to a context, which says whether it is recorded.
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)))
         .with_resource(resource)
         .build())
 }

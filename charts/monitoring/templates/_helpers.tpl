@@ -11,6 +11,15 @@ app.kubernetes.io/name: {{ .name }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{- end }}
 
+{{/*
+The labels of a pod's template: those that never change, since a new label of a chart's version would restart it.
+Takes root and name.
+*/}}
+{{- define "monitoring.podLabels" -}}
+app.kubernetes.io/part-of: tidemark-monitoring
+{{ include "monitoring.selector" . }}
+{{- end }}
+
 {{- define "monitoring.pod" -}}
 runAsNonRoot: true
 runAsUser: 65532
@@ -92,7 +101,7 @@ spec:
   template:
     metadata:
       labels:
-        {{- $labels | nindent 8 }}
+        {{- include "monitoring.podLabels" . | nindent 8 }}
       {{- with .files }}
       annotations:
         checksum/configuration: {{ toYaml . | sha256sum }}

@@ -6,6 +6,13 @@ app.kubernetes.io/part-of: tidemark
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
+{{/* Memory in MiB, rounded down. Takes Redis' own notation, or Kubernetes'. */}}
+{{- define "redis.mebibytes" -}}
+{{- $units := dict "mb" 1048576.0 "gb" 1073741824.0 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "m" 0.001 "" 1.0 -}}
+{{- $unit := regexFind "[A-Za-z]*$" . -}}
+{{- divf (mulf (trimSuffix $unit . | float64) (get $units $unit)) 1048576.0 | floor | int64 -}}
+{{- end }}
+
 {{- define "redis.wave" -}}
 argocd.argoproj.io/sync-wave: {{ . | quote }}
 {{- end }}

@@ -16,6 +16,7 @@ use crate::{
         CollectionKey, EditError, Entry, IdempotencyKey, InvalidCollectionKey, Once, OutboxEvent, PageKey,
         Pages, StoreError,
     },
+    telemetry::trace_context::TraceContext,
 };
 
 /// Pages that users are spread over. Fixed for ever: a user's page follows from it.
@@ -125,7 +126,7 @@ impl Users {
                     id: event.id,
                     partition_key: ledger::partition_key(&event.change, &event.actor),
                     entity: user.id.to_string(),
-                    attributes: Vec::new(),
+                    attributes: TraceContext::attributes(event.traceparent.as_deref()),
                     payload: ledger::encode(&event, format).into(),
                 });
             }

@@ -5,7 +5,11 @@
 //! whole batch under the inbound policy, which retries for ever. `RETRY` and `DROP` are never answered, and
 //! the sidecar's own dead-letter topic is never used: all three lose events or crash the sidecar.
 
-use crate::telemetry::WithCauses;
+use crate::telemetry::{
+    WithCauses,
+    event_spans::{EventSpans, Way},
+    trace_context::TraceContext,
+};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -188,8 +192,12 @@ impl AppCallback for Callback {
         };
         let mut entry_ids = Vec::with_capacity(entries.len());
         let mut batch = Vec::with_capacity(entries.len());
+        let mut spans = EventSpans::new(Way::In, &topic);
         for mut entry in entries {
             entry_ids.push(entry.entry_id);
+            if let Some(trace) = entry.metadata.get(TraceContext::HEADER).and_then(|text| text.parse().ok()) {
+                spans.begin(trace);
+            }
             let payload = match entry.event {
                 Some(Event::Bytes(bytes)) => bytes,
                 Some(Event::CloudEvent(event)) => event.data,
@@ -203,7 +211,7 @@ impl AppCallback for Callback {
         }
         let (count, started) = (entry_ids.len(), Instant::now());
         // A sidecar that stops cancels this call. The batch must still be finished, so it runs by itself.
-        let outcome = self.tasks.spawn(async move { consumer.consume(batch).await }).await;
+        let outcome = self.tasks.spawn(async move { spans.around(consumer.consume(batch)).await }).await;
         histogram!("consumer_batch_duration_seconds", "topic" => topic.clone()).record(started.elapsed());
         match outcome {
             Ok(Ok(())) => {
@@ -272,5 +280,61 @@ impl AppCallbackHealthCheck for Callback {
         } else {
             Ok(Response::new(HealthCheckResponse {}))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use dapr::dapr::proto::runtime::v1::TopicEventBulkRequestEntry;
+
+    use super::*;
+
+    /// Keeps the trace in which it was called.
+    #[derive(Default)]
+    struct Traced(Mutex<Option<TraceContext>>);
+
+    #[async_trait]
+    impl EventConsumer for Traced {
+        async fn consume(&self, _: Vec<Delivery>) -> Result<(), ConsumeError> {
+            *self.0.lock().unwrap() = TraceContext::current();
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_handled_in_the_trace_of_its_first_recorded_event() {
+        let consumer = Arc::new(Traced::default());
+        let callback = Callback {
+            subscriptions: vec![Subscription {
+                components: Vec::new(),
+                topic: "marks",
+                largest_batch: 10,
+                longest_wait_milliseconds: 1,
+                consumer: Arc::clone(&consumer) as Arc<dyn EventConsumer>,
+            }],
+            token: AppToken::new(None),
+            tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
+        };
+        let traces = ["0-00", "1-01", "2-01"].map(|end| {
+            let (digit, flags) = end.split_once('-').unwrap();
+            format!("00-0af7651916cd43dd8448eb211c80319{digit}-b7ad6b7169203331-{flags}")
+        });
+        let entries = traces.iter().enumerate().map(|(number, trace)| TopicEventBulkRequestEntry {
+            entry_id: number.to_string(),
+            metadata: [("traceparent".to_owned(), trace.clone())].into(),
+            ..TopicEventBulkRequestEntry::default()
+        });
+        let request = TopicEventBulkRequest {
+            topic: "marks".to_owned(),
+            entries: entries.collect(),
+            ..TopicEventBulkRequest::default()
+        };
+        let answer = callback.on_bulk_topic_event(Request::new(request)).await.unwrap().into_inner();
+        assert_eq!(answer.statuses.len(), 3);
+        let seen = consumer.0.lock().unwrap().unwrap();
+        assert_eq!(seen.traceparent(), traces[1]);
     }
 }

@@ -10,7 +10,7 @@ use std::{collections::HashMap, time::Duration};
 use dapr::dapr::proto::runtime::v1::InvokeBindingRequest;
 use serde::de::DeserializeOwned;
 
-use super::sidecar::{Sidecar, SidecarError, measured, with_deadline};
+use super::sidecar::{Sidecar, SidecarError, measured, outgoing};
 
 /// A statement that did not run, or rows that could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,7 @@ impl DatabaseBinding {
             data: Vec::new(),
         };
         let mut client = self.sidecar.client();
-        let call = client.invoke_binding(with_deadline(request, self.deadline));
+        let call = client.invoke_binding(outgoing(request, self.deadline));
         Ok(measured("invoke_binding", call).await?.data)
     }
 }

@@ -7,7 +7,7 @@ use tonic::{
     transport::Channel,
 };
 
-use super::sidecar::{ApiToken, Sidecar};
+use super::sidecar::{ApiToken, Sidecar, traceparent};
 use crate::telemetry::trace_context::TraceContext;
 
 /// Addresses a call to another role's app-id, and forwards the trace.
@@ -32,10 +32,8 @@ impl Interceptor for Invocation {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
         let mut request = self.token.call(request)?;
         request.metadata_mut().insert("dapr-app-id", self.app_id.clone());
-        if let Some(traceparent) = TraceContext::current().and_then(|trace| trace.traceparent().parse().ok())
-        {
-            request.metadata_mut().insert(TraceContext::HEADER, traceparent);
-        }
+        let trace = TraceContext::current().unwrap_or(TraceContext::NOBODYS);
+        request.metadata_mut().insert(TraceContext::HEADER, traceparent(trace));
         Ok(request)
     }
 }

@@ -6,8 +6,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dapr::dapr::proto::runtime::v1::{BulkPublishRequest, BulkPublishRequestEntry};
 
-use super::sidecar::{Sidecar, SidecarError, measured, with_deadline};
+use super::sidecar::{Sidecar, SidecarError, measured, outgoing};
 use crate::pages::{OutboxEvent, PublishError, Publisher};
+use crate::telemetry::{
+    event_spans::{EventSpans, Way},
+    trace_context::TraceContext,
+};
 
 const CONTENT_TYPE: &str = "application/octet-stream";
 
@@ -76,7 +80,7 @@ impl TopicPublisher {
             metadata: HashMap::from([("rawPayload".to_owned(), "true".to_owned())]),
         };
         let mut client = self.sidecar.client();
-        let call = client.bulk_publish_event(with_deadline(request, deadline));
+        let call = client.bulk_publish_event(outgoing(request, deadline));
         let answer: Result<_, SidecarError> = measured("bulk_publish_event", call).await;
         let failed = answer.map_err(PublishError::new)?.failed_entries;
         match failed.first() {
@@ -92,11 +96,17 @@ impl TopicPublisher {
 #[async_trait]
 impl Publisher for TopicPublisher {
     async fn publish(&self, events: &[Arc<OutboxEvent>]) -> Result<(), PublishError> {
-        let messages = events.iter().map(|event| Message {
-            partition_key: event.partition_key.clone(),
-            payload: event.payload.clone(),
-            headers: Vec::new(),
-        });
-        self.publish_raw(messages, DEADLINE).await
+        let mut spans = EventSpans::new(Way::Out, self.topic);
+        let mut message = |event: &OutboxEvent| {
+            let traceparent = event.attributes.iter().find(|(name, _)| name == TraceContext::HEADER);
+            let trace = traceparent.and_then(|(_, text)| text.parse().ok()).map(|trace| spans.begin(trace));
+            Message {
+                partition_key: event.partition_key.clone(),
+                payload: event.payload.clone(),
+                headers: trace.map(|trace| (TraceContext::HEADER, trace.traceparent())).into_iter().collect(),
+            }
+        };
+        let messages: Vec<Message> = events.iter().map(|event| message(event)).collect();
+        spans.around(Box::pin(self.publish_raw(messages, DEADLINE))).await
     }
 }

@@ -14,8 +14,9 @@ use dapr::dapr::proto::{common::v1::StateItem, runtime::v1::SaveStateRequest};
 use tokio::sync::oneshot;
 use tonic::Code;
 
-use super::sidecar::{Sidecar, SidecarError, measured, with_deadline};
+use super::sidecar::{Sidecar, SidecarError, measured, outgoing};
 use crate::pages::{SaveError, StoreError};
+use crate::telemetry::trace_context::TraceContext;
 
 /// Calls under way at a time: what comes meanwhile shares the next one.
 const CALLS: usize = 2;
@@ -43,6 +44,7 @@ struct Queue {
 
 struct Waiting {
     item: StateItem,
+    trace: Option<TraceContext>,
     reply: oneshot::Sender<Result<(), SaveError>>,
 }
 
@@ -56,7 +58,7 @@ impl SaveQueue {
         let (reply, answer) = oneshot::channel();
         let begins_call = {
             let mut queue = self.0.lock();
-            queue.waiting.push_back(Waiting { item, reply });
+            queue.waiting.push_back(Waiting { item, trace: TraceContext::current(), reply });
             let begins = queue.calls < CALLS;
             queue.calls += usize::from(begins);
             begins
@@ -91,10 +93,13 @@ impl Shared {
 
     async fn save_together(&self, batch: Vec<Waiting>) {
         let is_alone = batch.len() == 1;
+        // One call can belong to one trace only.
+        let trace = batch.iter().filter_map(|one| one.trace).find(|trace| trace.is_recorded());
         let (states, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|one| (one.item, one.reply)).unzip();
         let request = SaveStateRequest { store_name: self.component.clone(), states };
         let mut client = self.sidecar.client();
-        let call = client.save_state(with_deadline(request, self.deadline));
+        let call = async { client.save_state(outgoing(request, self.deadline)).await };
+        let call = TraceContext::scope_of(trace, call);
         let outcome = measured("save_state", call).await.map_err(|fault| save_error(fault, is_alone));
         for reply in replies {
             // Nobody may be waiting any more.
@@ -137,7 +142,7 @@ mod tests {
     fn queue(items: &[(&str, usize)]) -> Queue {
         let waiting = items.iter().map(|(key, bytes)| {
             let item = StateItem { key: (*key).to_owned(), value: vec![0; *bytes], ..StateItem::default() };
-            Waiting { item, reply: oneshot::channel().0 }
+            Waiting { item, trace: None, reply: oneshot::channel().0 }
         });
         Queue { waiting: waiting.collect(), calls: 0 }
     }

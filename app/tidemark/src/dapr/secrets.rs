@@ -5,7 +5,7 @@ use std::time::Duration;
 use dapr::dapr::proto::runtime::v1::GetSecretRequest;
 use secrecy::SecretString;
 
-use super::sidecar::{Sidecar, SidecarError, measured, with_deadline};
+use super::sidecar::{Sidecar, SidecarError, measured, outgoing};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -29,7 +29,7 @@ impl SecretStore {
             ..GetSecretRequest::default()
         };
         let mut client = self.sidecar.client();
-        let mut answer = measured("get_secret", client.get_secret(with_deadline(request, DEADLINE))).await?;
+        let mut answer = measured("get_secret", client.get_secret(outgoing(request, DEADLINE))).await?;
         Ok(answer.data.remove(name).map(SecretString::from))
     }
 }

@@ -14,6 +14,7 @@ use tonic::{
 };
 
 use crate::configuration::SidecarConfiguration;
+use crate::telemetry::trace_context::TraceContext;
 
 /// The largest message taken from the sidecar: a page or a bulk of pages.
 const LARGEST_MESSAGE_BYTES: usize = 64 << 20;
@@ -88,7 +89,7 @@ impl Sidecar {
     /// Answers whether the sidecar itself answers.
     pub async fn ping(&self, deadline: Duration) -> Result<(), SidecarError> {
         let mut client = self.client();
-        let request = with_deadline(GetMetadataRequest {}, deadline);
+        let request = outgoing(GetMetadataRequest {}, deadline);
         measured("get_metadata", client.get_metadata(request)).await.map(drop)
     }
 }
@@ -99,11 +100,19 @@ fn sensitive(token: &SecretString) -> anyhow::Result<MetadataValue<Ascii>> {
     Ok(value)
 }
 
-/// The deadline travels with the call: the sidecar gives up too.
-pub(super) fn with_deadline<T>(message: T, deadline: Duration) -> Request<T> {
+/// The deadline travels with the call: the sidecar gives up too. So does the trace, and the sidecar's spans are
+/// part of it.
+pub(super) fn outgoing<T>(message: T, deadline: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(deadline);
+    let trace = TraceContext::current().unwrap_or(TraceContext::NOBODYS);
+    request.metadata_mut().insert(TraceContext::HEADER, traceparent(trace));
     request
+}
+
+/// The context as metadata of a call.
+pub(super) fn traceparent(trace: TraceContext) -> MetadataValue<Ascii> {
+    trace.traceparent().parse().expect("hexadecimal digits and '-' are a valid metadata value")
 }
 
 /// Counts and times a call, and names the operation in its error.
@@ -125,5 +134,22 @@ pub(super) async fn measured<T>(
                 .increment(1);
             Err(SidecarError { operation, code, status })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_carries_its_trace_or_says_that_it_belongs_to_none() {
+        let carried = || {
+            let call = outgoing((), Duration::from_secs(1));
+            call.metadata().get(TraceContext::HEADER).unwrap().to_str().unwrap().to_owned()
+        };
+        assert_eq!(carried(), TraceContext::NOBODYS.traceparent());
+        let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let trace: TraceContext = text.parse().unwrap();
+        assert_eq!(trace.scope(async { carried() }).await, text);
     }
 }

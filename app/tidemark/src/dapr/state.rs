@@ -10,7 +10,7 @@ use dapr::dapr::proto::{
 };
 
 use super::save_queue::{SaveQueue, save_error};
-use super::sidecar::{Sidecar, SidecarError, measured, with_deadline};
+use super::sidecar::{Sidecar, SidecarError, measured, outgoing};
 use crate::pages::{Precondition, SaveError, StateStore, StoreError, Versioned};
 
 /// Keys that the sidecar reads at the same time for one bulk request.
@@ -55,7 +55,7 @@ impl StateComponent {
             ..GetStateRequest::default()
         };
         let mut client = self.sidecar.client();
-        let item = measured("get_state", client.get_state(with_deadline(request, deadline))).await?;
+        let item = measured("get_state", client.get_state(outgoing(request, deadline))).await?;
         Ok(versioned(item.data, item.etag))
     }
 }
@@ -95,7 +95,7 @@ impl StateStore for StateComponent {
             metadata: HashMap::new(),
         };
         let mut client = self.sidecar.client();
-        let call = client.get_bulk_state(with_deadline(request, self.deadline));
+        let call = client.get_bulk_state(outgoing(request, self.deadline));
         let items = measured("get_bulk_state", call).await.map_err(StoreError::new)?.items;
         let mut found = HashMap::with_capacity(items.len());
         for item in items {
@@ -127,7 +127,7 @@ impl StateStore for StateComponent {
         item.metadata.insert("ttlInSeconds".to_owned(), time.as_secs().max(1).to_string());
         let request = SaveStateRequest { store_name: self.component.clone(), states: vec![item] };
         let mut client = self.sidecar.client();
-        let call = client.save_state(with_deadline(request, self.deadline));
+        let call = client.save_state(outgoing(request, self.deadline));
         measured("save_state", call).await.map_err(|fault| save_error(fault, true))
     }
 
@@ -140,7 +140,7 @@ impl StateStore for StateComponent {
             metadata: HashMap::new(),
         };
         let mut client = self.sidecar.client();
-        let call = client.delete_state(with_deadline(request, self.deadline));
+        let call = client.delete_state(outgoing(request, self.deadline));
         measured("delete_state", call).await.map_err(|fault| save_error(fault, true))
     }
 

@@ -3,12 +3,13 @@
 use std::{any::Any, error::Error};
 
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use http::{HeaderName, HeaderValue};
 use metrics::{counter, gauge, histogram};
+use opentelemetry::trace::Status;
 use tokio::time::Instant;
 use tracing::{Instrument, debug, error, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -71,15 +72,17 @@ impl Drop for InFlight {
     }
 }
 
-/// The middleware around every route.
-pub async fn around(request: Request, next: Next) -> Response {
+/// The middleware around every route. Of the requests whose caller has not decided, `traced_share` are traced.
+pub async fn around(State(traced_share): State<f64>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = RequestId::of(&request);
-    let incoming = request.headers().get(TraceContext::HEADER).and_then(|value| value.to_str().ok());
-    let trace = incoming.and_then(|text| text.parse().ok()).unwrap_or_else(TraceContext::begin);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route_name = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let incoming = request.headers().get(TraceContext::HEADER).and_then(|value| value.to_str().ok());
+    let trace = incoming
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| TraceContext::begin(if is_for_watching(route_name) { 0.0 } else { traced_share }));
     let span = info_span!(
         "request",
         otel.name = format!("{method} {route_name}"),
@@ -99,6 +102,9 @@ pub async fn around(request: Request, next: Next) -> Response {
     let (status, elapsed) = (response.status(), started.elapsed());
     // Not a field of the span: its line in the log would be written anew for it.
     span.set_attribute("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.set_status(Status::error(""));
+    }
     let labels = [
         ("method", method.as_str().to_owned()),
         ("route", route_name.to_owned()),
@@ -111,6 +117,11 @@ pub async fn around(request: Request, next: Next) -> Response {
     response.headers_mut().insert(RequestId::HEADER, id.0);
     unread.discard().await;
     response
+}
+
+/// Probes and scrapes come all day. The rules in `observability/prometheus` leave out the same.
+fn is_for_watching(route: &str) -> bool {
+    route.starts_with("/health") || matches!(route, "/api/health" | "/metrics")
 }
 
 /// The answer to a request whose handler panicked.
@@ -135,4 +146,15 @@ pub fn internal(fault: &(dyn Error + 'static)) -> Problem {
 pub fn unavailable(detail: &'static str, fault: &(dyn Error + 'static)) -> Problem {
     tracing::warn!(error = %WithCauses(fault), detail, "request refused for now");
     Problem::unavailable(detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_for_watching;
+
+    #[test]
+    fn probes_and_scrapes_are_told_from_work() {
+        assert!(["/health", "/health/ready", "/api/health", "/metrics"].into_iter().all(is_for_watching));
+        assert!(!["/api/groups/{id}", "/", "unmatched"].into_iter().any(is_for_watching));
+    }
 }

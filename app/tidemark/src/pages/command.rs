@@ -5,6 +5,7 @@ use std::{any::Any, panic};
 use tokio::sync::oneshot;
 
 use super::{EditError, FirstAnswer, IdempotencyKey, LimitExceeded, Once, PageEdit, StoreError};
+use crate::telemetry::trace_context::TraceContext;
 
 /// An edit that waits for its page. Its types are known only to the caller who waits for the answer.
 pub(super) trait Command: Send {
@@ -12,6 +13,8 @@ pub(super) trait Command: Send {
     fn key(&self) -> Option<IdempotencyKey>;
     /// Nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
+    /// The trace it comes from, if that is recorded.
+    fn trace(&self) -> Option<TraceContext>;
     /// Runs the edit and keeps its result until the commit. Returns whether it accepted.
     fn run(&mut self, edit: &mut PageEdit<'_>) -> bool;
     fn answer(self: Box<Self>, outcome: Outcome);
@@ -71,6 +74,7 @@ enum Reply<T, R> {
 struct Typed<F, T, R> {
     kind: Kind,
     key: Option<IdempotencyKey>,
+    trace: Option<TraceContext>,
     edit: F,
     result: Option<Result<T, R>>,
     reply: oneshot::Sender<Reply<T, R>>,
@@ -104,7 +108,8 @@ where
     R: Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
-    (Box::new(Typed { kind, key, edit, result: None, reply }), Answer(answer))
+    let trace = TraceContext::current().filter(|trace| trace.is_recorded());
+    (Box::new(Typed { kind, key, trace, edit, result: None, reply }), Answer(answer))
 }
 
 impl<F, T, R> Command for Typed<F, T, R>
@@ -123,6 +128,10 @@ where
 
     fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
+    }
+
+    fn trace(&self) -> Option<TraceContext> {
+        self.trace
     }
 
     fn run(&mut self, edit: &mut PageEdit<'_>) -> bool {

@@ -37,6 +37,7 @@ use super::{
     register::Note,
     relay::Confirmations,
 };
+use crate::telemetry::trace_context::TraceContext;
 
 pub(super) enum Message {
     Command(Box<dyn Command>),
@@ -195,14 +196,14 @@ impl Writer {
                 biased;
                 _ = self.mailbox.recv_many(&mut messages, commands_per_save) => {
                     if let Some(kind) = most_demanding(&messages) {
-                        self.prepare(kind).await;
+                        TraceContext::scope_of(recorded_trace(&messages), self.prepare(kind)).await;
                     }
                     let turn = timeout(engine.configuration.longest_wait, engine.turns.acquire()).await;
                     // What has come meanwhile comes along.
                     while messages.len() < commands_per_save && let Ok(more) = self.mailbox.try_recv() {
                         messages.push(more);
                     }
-                    self.process(&mut messages).await;
+                    TraceContext::scope_of(recorded_trace(&messages), self.process(&mut messages)).await;
                     drop(turn);
                     // The callers just answered often have the next command ready: let them send it, so that
                     // they share the next save instead of every second one.
@@ -774,6 +775,14 @@ fn most_demanding(messages: &[Message]) -> Option<Kind> {
         }
     }
     found
+}
+
+/// The trace that the work for all these commands belongs to: it can be one only.
+fn recorded_trace(messages: &[Message]) -> Option<TraceContext> {
+    messages.iter().find_map(|message| match message {
+        Message::Command(command) => command.trace(),
+        Message::Visit(_) | Message::Settled(_) => None,
+    })
 }
 
 pub(super) fn pages_limit(engine: &Engine, number: u32) -> LimitExceeded {

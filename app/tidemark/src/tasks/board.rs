@@ -229,7 +229,7 @@ impl Author {
             id: event.id,
             partition_key: ledger::partition_key(&event.change, &event.actor),
             entity: entity.to_string(),
-            attributes: Vec::new(),
+            attributes: TraceContext::attributes(self.traceparent.as_deref()),
             payload: ledger::encode(&event, self.events.event_format.into()).into(),
         });
     }

@@ -30,25 +30,56 @@ tokio::task_local! {
 impl TraceContext {
     pub const HEADER: &'static str = "traceparent";
 
-    /// A new trace, not yet decided to be sampled.
-    pub fn begin() -> Self {
+    /// Of work that no request asked for. A sidecar that hears nothing would begin a trace of its own for every
+    /// call; this tells it not to.
+    pub const NOBODYS: Self = Self { trace_id: 1, span_id: 1, flags: 0 };
+
+    /// A new trace. Of all of them, `share` [0 to 1] are recorded.
+    pub fn begin(share: f64) -> Self {
         let mut random = rand::rng();
-        Self { trace_id: random.random::<u128>() | 1, span_id: random.random::<u64>() | 1, flags: 0 }
+        Self {
+            trace_id: random.random::<u128>() | 1,
+            span_id: random.random::<u64>() | 1,
+            flags: u8::from(random.random_bool(share)),
+        }
     }
 
     /// The context of the task that runs now: its span if spans are exported, else what its request brought.
     pub fn current() -> Option<Self> {
-        let context = tracing::Span::current().context();
+        Self::of(&tracing::Span::current()).or_else(|| CURRENT.try_with(|current| *current).ok())
+    }
+
+    /// The context of this span, if spans are exported.
+    pub fn of(span: &tracing::Span) -> Option<Self> {
+        let context = span.context();
         let span = context.span();
         let span = span.span_context();
-        if span.is_valid() {
-            return Some(Self {
-                trace_id: u128::from_be_bytes(span.trace_id().to_bytes()),
-                span_id: u64::from_be_bytes(span.span_id().to_bytes()),
-                flags: span.trace_flags().to_u8(),
-            });
+        span.is_valid().then(|| Self {
+            trace_id: u128::from_be_bytes(span.trace_id().to_bytes()),
+            span_id: u64::from_be_bytes(span.span_id().to_bytes()),
+            flags: span.trace_flags().to_u8(),
+        })
+    }
+
+    /// Whether the trace is being recorded.
+    pub fn is_recorded(self) -> bool {
+        self.flags & 1 == 1
+    }
+
+    /// What an event carries beside its payload, so that its way can be followed: nothing, if its trace is not
+    /// recorded.
+    pub fn attributes(traceparent: Option<&str>) -> Vec<(String, String)> {
+        let trace =
+            traceparent.and_then(|text| text.parse::<Self>().ok()).filter(|trace| trace.is_recorded());
+        trace.map(|trace| (Self::HEADER.to_owned(), trace.traceparent())).into_iter().collect()
+    }
+
+    /// Runs `future` in `trace` if there is one.
+    pub async fn scope_of<F: Future>(trace: Option<Self>, future: F) -> F::Output {
+        match trace {
+            Some(trace) => trace.scope(future).await,
+            None => future.await,
         }
-        CURRENT.try_with(|current| *current).ok()
     }
 
     /// Runs `future` with this context as the current one.
@@ -114,8 +145,15 @@ mod tests {
     fn a_traceparent_reads_back_as_it_was_written() {
         let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         assert_eq!(text.parse::<TraceContext>().unwrap().to_string(), text);
-        let begun = TraceContext::begin();
+        let begun = TraceContext::begin(0.5);
         assert_eq!(begun.to_string().parse(), Ok(begun));
+    }
+
+    #[test]
+    fn the_share_decides_how_many_new_traces_are_recorded() {
+        assert!(TraceContext::begin(1.0).is_recorded());
+        assert!(!TraceContext::begin(0.0).is_recorded());
+        assert!(!TraceContext::NOBODYS.is_recorded());
     }
 
     #[test]
@@ -132,9 +170,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_event_carries_its_trace_only_if_that_is_recorded() {
+        let recorded = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let carried = vec![("traceparent".to_owned(), recorded.to_owned())];
+        assert_eq!(TraceContext::attributes(Some(recorded)), carried);
+        let others =
+            [None, Some("no trace"), Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")];
+        for other in others {
+            assert_eq!(TraceContext::attributes(other), []);
+        }
+    }
+
     #[tokio::test]
     async fn a_scope_has_its_context_and_outside_there_is_none() {
-        let begun = TraceContext::begin();
+        let begun = TraceContext::begin(0.5);
         assert_eq!(begun.scope(async { TraceContext::current() }).await, Some(begun));
         assert_eq!(TraceContext::current(), None);
     }

@@ -11,6 +11,7 @@ use super::{
         Call, Refusal, Replica, SaveFault, World, add, collection, emit, eventually, extend, remove, text,
     },
 };
+use crate::telemetry::trace_context::TraceContext;
 
 const PAGE: &str = "tasks/group/0";
 
@@ -37,6 +38,19 @@ fn value(world: &World, name: &str) -> String {
 
 fn saves(world: &World) -> usize {
     world.memory.calls(Call::Save, PAGE)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_save_belongs_to_the_trace_of_its_command_if_that_is_recorded() {
+    let (world, replica) = settled().await;
+    let [unrecorded, recorded] = ["00", "01"].map(|flags| {
+        let text = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+        text.parse::<TraceContext>().unwrap()
+    });
+    unrecorded.scope(replica.extend(&page(), "task", "quietly")).await.unwrap();
+    recorded.scope(replica.extend(&page(), "task", "seen")).await.unwrap();
+    replica.extend(&page(), "task", "later").await.unwrap();
+    assert_eq!(world.memory.traces(PAGE), [recorded]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,12 +26,14 @@ use super::super::{
     PageView, PageWork, Pages, Ports, Precondition, PublishError, Publisher, SaveError, StateStore,
     StoreError, Versioned,
 };
+use crate::telemetry::trace_context::TraceContext;
 
 /// What all replicas share.
 #[derive(Default)]
 pub struct Memory {
     items: Mutex<BTreeMap<String, Item>>,
     calls: Mutex<HashMap<(Call, String), usize>>,
+    traced_saves: Mutex<Vec<(String, TraceContext)>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -106,6 +108,12 @@ impl Memory {
     pub fn calls_below(&self, call: Call, prefix: &str) -> usize {
         let calls = self.calls.lock().unwrap();
         calls.iter().filter(|((of, key), _)| *of == call && key.starts_with(prefix)).map(|(_, n)| n).sum()
+    }
+
+    /// The traces that saves of this item belonged to.
+    pub fn traces(&self, key: &str) -> Vec<TraceContext> {
+        let saves = self.traced_saves.lock().unwrap();
+        saves.iter().filter(|(of, _)| of == key).map(|(_, trace)| *trace).collect()
     }
 
     pub fn keys(&self, prefix: &str) -> Vec<String> {
@@ -441,6 +449,9 @@ impl StateStore for ReplicaStore {
                 return Err(SaveError::Unknown(StoreError::new("no answer")));
             }
             _ => {}
+        }
+        if let Some(trace) = TraceContext::current() {
+            self.memory.traced_saves.lock().unwrap().push((key.to_owned(), trace));
         }
         let happened = self.memory.save(key, value, &precondition, time_to_live);
         match fault {
