@@ -171,7 +171,7 @@ def canary(run: Run) -> str:
 
 
 class PlayedPrometheus(ThreadingHTTPServer):
-    """Answers each query with one figure: a share of errors, or a short latency."""
+    """Answers as one that has seen errors, and nothing of which it could tell a latency."""
 
     daemon_threads = True
 
@@ -189,8 +189,8 @@ class Query(BaseHTTPRequestHandler):
         form = urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         query = form["query"][0]
         self.server.queries.append(query)
-        figure = 0.1 if "histogram_quantile" in query else self.server.errors
-        result = {"resultType": "vector", "result": [{"metric": {}, "value": [time.time(), str(figure)]}]}
+        figures = [] if "histogram_quantile" in query else [self.server.errors]
+        result = {"resultType": "vector", "result": [{"metric": {}, "value": [time.time(), str(figure)]} for figure in figures]}
         answer = json.dumps({"status": "success", "data": result}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
