@@ -45,6 +45,7 @@ MODULES = {
     "cloudnative-pg": ("github.com/cloudnative-pg/cloudnative-pg", "v1.27.0"),
     "prometheus-operator": ("github.com/prometheus-operator/prometheus-operator", "v0.85.0"),
     "vertical-pod-autoscaler": ("k8s.io/autoscaler/vertical-pod-autoscaler", "v1.4.1"),
+    "cert-manager": ("github.com/cert-manager/cert-manager", "v1.18.2"),
     "cloud-on-k8s": ("github.com/elastic/cloud-on-k8s/v2", "v2.16.1"),
 }
 

@@ -24,13 +24,14 @@ DEFINITIONS = [
     ("github.com/prometheus-operator/prometheus-operator", "v0.85.0", "example/prometheus-operator-crd/*.yaml"),
     ("sigs.k8s.io/gateway-api", "v1.3.0", "config/crd/standard/*.yaml"),
     ("github.com/argoproj/argo-rollouts", "v1.8.3", "manifests/crds/*.yaml"),
+    ("github.com/cert-manager/cert-manager", "v1.18.2", "deploy/crds/*.yaml"),
     ("k8s.io/autoscaler/vertical-pod-autoscaler", "v1.4.1", "deploy/vpa-v1-crd-gen.yaml"),
     ("github.com/elastic/cloud-on-k8s/v2", "v2.16.1", "config/crds/v1/resources/*.yaml"),
 ]
 # Checked by Strimzi's own model, which is stricter than definitions made of it.
 STRIMZI = CHARTS / "checks" / "strimzi"
 # Whose definitions are on no registry.
-UNKNOWN = {"TargetGroupBinding"}
+UNKNOWN = {"GCPGatewayPolicy", "RabbitmqCluster", "TargetGroupBinding"}
 
 
 def run(*command: str, directory: Path | None = None) -> str:
@@ -75,7 +76,12 @@ def closed(schema):
         return schema
     if schema.get("x-kubernetes-int-or-string") or schema.get("format") == "int-or-string":
         return {"type": ["string", "integer", "null"]}
-    made = {key: closed(value) for key, value in schema.items() if not key.startswith("x-kubernetes") and key != "description"}
+    made = {
+        # Conditions name only the fields that they speak of; all fields stand beside them.
+        key: value if key in {"allOf", "anyOf", "oneOf", "not"} else closed(value)
+        for key, value in schema.items()
+        if not key.startswith("x-kubernetes") and key != "description"
+    }
     if "properties" in schema and isinstance(schema["properties"], dict):
         made["properties"] = {name: closed(value) for name, value in schema["properties"].items()}
         if not schema.get("x-kubernetes-preserve-unknown-fields"):
