@@ -111,8 +111,9 @@ def secrets_used(value: object) -> set[str]:
     for reference in [value.get("secretKeyRef"), value.get("secret")]:
         if isinstance(reference, dict):
             found |= {reference[key] for key in ["name", "secretName"] if key in reference}
-    # Alertmanager's resource lists what is to be mounted.
-    return found | {name for name in value.get("secrets") or [] if isinstance(name, str)}
+    # Alertmanager's resource lists what is to be mounted; Dapr's has rules under the same key.
+    mounted = value.get("secrets")
+    return found | set(mounted if isinstance(mounted, list) else [])
 
 
 def secrets(rendered: Rendered) -> tuple[str, list[str]]:
