@@ -16,7 +16,6 @@ STAND_INS = [
     ("kafka.strimzi.io", "v1beta2", "KafkaUser", "kafkausers"),
     ("rabbitmq.com", "v1beta1", "RabbitmqCluster", "rabbitmqclusters"),
     ("networking.gke.io", "v1", "GCPGatewayPolicy", "gcpgatewaypolicies"),
-    ("barmancloud.cnpg.io", "v1", "ObjectStore", "objectstores"),
     ("elbv2.k8s.aws", "v1beta1", "TargetGroupBinding", "targetgroupbindings"),
 ]
 
@@ -33,6 +32,7 @@ FROM_MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("alertmanagers", "podmonitors", "probes", "prometheuses", "prometheusrules", "servicemonitors"),
     ),
     "vertical-pod-autoscaler": ("deploy/vpa-v1-crd-gen.yaml", ("verticalpodautoscalers",)),
+    "plugin-barman-cloud": ("config/crd/bases", ("objectstores",)),
     "cert-manager": ("deploy/crds", ("certificates", "issuers")),
     "cloud-on-k8s": ("config/crds/v1/all-crds.yaml", ("beats", "elasticsearches", "kibanas")),
 }

@@ -20,12 +20,12 @@ CACHE = Path(os.environ.get("TIDEMARK_CACHE_DIR", Path.home() / ".cache" / "tide
 DEFINITIONS = [
     ("github.com/dapr/dapr", "v1.18.1", "charts/dapr/crds/*.yaml"),
     ("github.com/cloudnative-pg/cloudnative-pg", "v1.27.0", "config/crd/bases/*.yaml"),
-    ("github.com/cloudnative-pg/plugin-barman-cloud", "v0.15.0", "config/crd/bases/*.yaml"),
+    ("github.com/cloudnative-pg/plugin-barman-cloud", "v0.13.0", "config/crd/bases/*.yaml"),
     ("github.com/prometheus-operator/prometheus-operator", "v0.85.0", "example/prometheus-operator-crd/*.yaml"),
     ("sigs.k8s.io/gateway-api", "v1.3.0", "config/crd/standard/*.yaml"),
     ("github.com/argoproj/argo-rollouts", "v1.8.3", "manifests/crds/*.yaml"),
     ("github.com/cert-manager/cert-manager", "v1.18.2", "deploy/crds/*.yaml"),
-    ("k8s.io/autoscaler/vertical-pod-autoscaler", "v1.4.1", "deploy/vpa-v1-crd-gen.yaml"),
+    ("k8s.io/autoscaler/vertical-pod-autoscaler", "v1.8.1", "deploy/vpa-v1-crd-gen.yaml"),
     ("github.com/elastic/cloud-on-k8s/v2", "v2.16.1", "config/crds/v1/resources/*.yaml"),
 ]
 # Checked by Strimzi's own model, which is stricter than definitions made of it.
