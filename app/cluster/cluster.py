@@ -114,7 +114,8 @@ def test(names: list[str], deep: bool, evidence: str | None) -> int:
         say(f"the control plane is up with {len(plane.ready_nodes())} nodes in {time.monotonic() - began:.1f} s")
         failed = perform(steps, run, say)
     finally:
-        plane.down()
+        # Not always the one that it began with.
+        run.plane.down()
     say(f"\n{len(steps) - len(failed)} passed, {len(failed)} failed in {time.monotonic() - began:.0f} s")
     if failed:
         print(f"logs are kept in {folder}")

@@ -14,7 +14,8 @@ STAND_INS = [
     ("kafka.strimzi.io", "v1beta2", "KafkaNodePool", "kafkanodepools"),
     ("kafka.strimzi.io", "v1beta2", "KafkaTopic", "kafkatopics"),
     ("kafka.strimzi.io", "v1beta2", "KafkaUser", "kafkausers"),
-    ("barmancloud.cnpg.io", "v1", "ObjectStore", "objectstores"),
+    ("rabbitmq.com", "v1beta1", "RabbitmqCluster", "rabbitmqclusters"),
+    ("networking.gke.io", "v1", "GCPGatewayPolicy", "gcpgatewaypolicies"),
     ("elbv2.k8s.aws", "v1beta1", "TargetGroupBinding", "targetgroupbindings"),
 ]
 
@@ -24,13 +25,15 @@ FROM_MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "dapr": ("charts/dapr/crds", ()),
     "argo-cd": ("manifests/crds", ()),
     "argo-rollouts": ("manifests/crds", ()),
-    "gateway-api": ("config/crd/standard", ("httproutes",)),
+    "gateway-api": ("config/crd/standard", ("gateways", "httproutes")),
     "cloudnative-pg": ("config/crd/bases", ("clusters", "imagecatalogs", "scheduledbackups")),
     "prometheus-operator": (
         "example/prometheus-operator-crd",
         ("alertmanagers", "podmonitors", "probes", "prometheuses", "prometheusrules", "servicemonitors"),
     ),
     "vertical-pod-autoscaler": ("deploy/vpa-v1-crd-gen.yaml", ("verticalpodautoscalers",)),
+    "plugin-barman-cloud": ("config/crd/bases", ("objectstores",)),
+    "cert-manager": ("deploy/crds", ("certificates", "issuers")),
     "cloud-on-k8s": ("config/crds/v1/all-crds.yaml", ("beats", "elasticsearches", "kibanas")),
 }
 
@@ -60,7 +63,9 @@ def published(name: str) -> list[str]:
     path = tools.module(name) / place
     found = []
     for file in sorted(path.glob("*.yaml")) if path.is_dir() else [path]:
-        for document in re.split(r"^---.*$", file.read_text(), flags=re.MULTILINE):
+        # Some are templates of their project's chart, in labels and comments only.
+        text = "\n".join(line for line in file.read_text().splitlines() if "{{" not in line)
+        for document in re.split(r"^---.*$", text, flags=re.MULTILINE):
             plural = re.search(r"^  name: ([a-z0-9]+)\.", document, re.MULTILINE)
             if "kind: CustomResourceDefinition" in document and plural and (not names or plural[1] in names):
                 found.append(document)

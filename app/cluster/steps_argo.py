@@ -60,16 +60,21 @@ def argo_definitions(run: Run) -> str:
                 expect(spec["destination"] in project["destinations"], f"{application['metadata']['name']}: foreign destination")
                 automated = "automated" in spec["syncPolicy"]
                 expect(automated == (name == "staging"), f"{application['metadata']['name']}: automated {automated}")
+            # A window holds for its own project's applications alone.
+            windows = [project.get("syncWindows", []) for project in projects.values()]
+            expect(all(each == windows[0] for each in windows) and bool(windows[0]) == (name == "production"), f"hours differ: {windows}")
             waves = {each["metadata"]["name"].removeprefix(f"{name}-"): int(each["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"])
                      for each in applications.values()}  # fmt: skip
             expect(waves["tidemark"] == max(waves.values()), f"the program does not come last: {waves}")
+            expect(waves["monitoring"] == waves.get("gateway", waves["tidemark"]) == waves["tidemark"], f"the program waits for others: {waves}")
             expect(("kafka" in waves) == (cloud == "none"), f"{cloud}: {sorted(waves)}")
-            spec = projects[name]
-            allowed[name] = {(each.get("group", ""), each["kind"]) for key in ("clusterResourceWhitelist", "namespaceResourceWhitelist")
-                             for each in spec[key]}  # fmt: skip
+            for project in (name, f"{name}-gateway"):
+                allowed[project] = {(each.get("group", ""), each["kind"]) for key in ("clusterResourceWhitelist", "namespaceResourceWhitelist")
+                                    for each in projects[project][key]}  # fmt: skip
     unused, refused = {name: set(kinds) for name, kinds in allowed.items()}, set()
     for label, values in renderings(run):
         chart, name = label.split()[:2]
+        name = f"{name}-gateway" if chart == "gateway" else name
         if name not in allowed or chart in ("monitoring", "platform"):
             continue
         words = [word for path in values for word in ("--values", str(path))]
@@ -78,8 +83,11 @@ def argo_definitions(run: Run) -> str:
         refused |= {(label, kind) for kind in found - allowed[name]}
         unused[name] -= found
     expect(not refused, f"not allowed by the project: {sorted(refused)}")
-    # Rollouts and their analysis appear with a role's strategy, the Ingress with a route's kind; Namespace is Argo CD's.
+    # Rollouts and their analysis appear with a role's strategy, the Ingress with a route's kind, a Subscription with a
+    # file in dapr/, the catalogue with an image of one's own; Namespace is Argo CD's.
     chosen = {("", "Namespace"), ("argoproj.io", "AnalysisTemplate"), ("argoproj.io", "Rollout"), ("networking.k8s.io", "Ingress"),
-              ("elbv2.k8s.aws", "TargetGroupBinding")}  # fmt: skip
-    expect(not unused["staging"] - chosen, f"allowed, and no chart brings it: {sorted(unused['staging'] - chosen)}")
+              ("elbv2.k8s.aws", "TargetGroupBinding"), ("dapr.io", "Subscription"), ("postgresql.cnpg.io", "ImageCatalog")}  # fmt: skip
+    for project in ("staging", "staging-gateway"):
+        left = unused[project] - chosen
+        expect(not left, f"{project}: allowed, and no chart brings it: {sorted(left)}")
     return f"{count} objects for {len(CLOUDS)} kinds of clusters; {len(allowed['staging'])} kinds allowed in an environment"

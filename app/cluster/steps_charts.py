@@ -16,7 +16,7 @@ from volumes import offer_volumes
 ENVIRONMENTS = ("dev", "staging", "production")
 ROLES = ("accounts", "tasks", "history", "notifications", "gateway")
 # One of each environment is installed; the platform chart is the others together.
-INSTALLED = ("redis", "kafka", "database", "monitoring", "tidemark")
+INSTALLED = ("redis", "kafka", "database", "rabbitmq", "monitoring", "tidemark")
 
 
 def charts(run: Run) -> list[str]:

@@ -9,6 +9,7 @@ import tools
 from plane import Plane, free_ports
 from processes import NotReached, wait_for
 from steps_charts import ROLES, with_values, workloads_are_out
+from steps_rollouts import NAMESPACE as ROLLOUTS
 from suite import Broken, Run, expect, step
 
 SYSTEM = "dapr-system"
@@ -58,6 +59,12 @@ def at_loopback(plane: Plane, service: str, port: int) -> None:
                   "spec": {"type": "ExternalName", "externalName": "localhost", "ports": [{"port": port}]}}])  # fmt: skip
 
 
+def rollouts_too(plane: Plane) -> list[str]:
+    """The flag by which the operator makes Services for Rollouts, if Dapr's chart gives it to the program."""
+    container = plane.get("deployment", "dapr-operator", SYSTEM)["spec"]["template"]["spec"]["containers"][0]
+    return [word for word in container.get("args", []) if "argo-rollout" in word]
+
+
 @step(
     "dapr",
     "Dapr's sentry, injector and operator run, with certificates from the sentry",
@@ -73,8 +80,9 @@ def dapr(run: Run) -> str:
              "operator", "operator-health", "operator-metrics", "operator-webhook"]  # fmt: skip
     port = dict(zip(names, free_ports(len(names)), strict=True))
     plane.namespace(SYSTEM)
-    # The one setting that Terraform's release has too; the address is where the sentry is found on this machine.
-    settings = ["dapr_sidecar_injector.sidecarDropALLCapabilities=true", f"global.mtls.sentryAddress=127.0.0.1:{port['sentry']}"]
+    # The two settings that Terraform's release has too; the address is where the sentry is found on this machine.
+    settings = ["dapr_sidecar_injector.sidecarDropALLCapabilities=true", "global.argoRolloutServiceReconciler.enabled=true",
+                f"global.mtls.sentryAddress=127.0.0.1:{port['sentry']}"]  # fmt: skip
     plane.helm("install", "dapr", tools.module("dapr") / "charts" / "dapr", "--namespace", SYSTEM, "--skip-crds",
                "--set", f"global.tag={tools.DAPR}", *[word for each in settings for word in ("--set", each)])  # fmt: skip
     wait_for("Dapr's pods are there", 60, lambda: all(
@@ -106,7 +114,7 @@ def dapr(run: Run) -> str:
           environment={**literals_of(plane, "dapr-sidecar-injector"), **anchored})  # fmt: skip
     start(plane, "dapr-operator", "dapr-operator", "dapr-operator", *flags("operator"), "--disable-leader-election", "--watch-interval=0",
           f"--trust-anchors-file={anchors}", f"--webhook-server-port={port['operator-webhook']}",
-          "--webhook-server-listen-address=127.0.0.1", environment={})  # fmt: skip
+          "--webhook-server-listen-address=127.0.0.1", *rollouts_too(plane), environment={})  # fmt: skip
 
     def certified() -> bool:
         found = plane.get("mutatingwebhookconfiguration", "dapr-sidecar-injector")["webhooks"][0]["clientConfig"]
@@ -148,3 +156,17 @@ def injection(run: Run) -> str:
     missing = set(ROLES) - {line.split(":")[0] for line in lines}
     expect(not wrong and not missing, "\n".join([*wrong, *(f"no sidecar: {role}" for role in sorted(missing))]))
     return "\n".join(sorted(set(lines)))
+
+
+@step("rollouts-by-dapr", "A role that is a Rollout has its sidecars' Service, by which the others call it", ("dapr", "rollouts"), deep=True)
+def rollouts_are_reached(run: Run) -> str:
+    wanted = {"tidemark-tasks-dapr", "tidemark-gateway-dapr"}
+
+    def made() -> set[str]:
+        found = {each["metadata"]["name"] for each in run.plane.every("services", ROLLOUTS)} & wanted
+        return found if found == wanted else set()
+
+    wait_for("Dapr's operator has made the Services of the Rollouts", 60, made)
+    ports = {port["name"]: port["port"] for port in run.plane.get("service", "tidemark-tasks-dapr", ROLLOUTS)["spec"]["ports"]}
+    expect("dapr-internal" in ports, f"no port for sidecars: {ports}")
+    return f"{', '.join(sorted(wanted))}; sidecars are called at port {ports['dapr-internal']}"

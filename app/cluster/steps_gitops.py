@@ -3,7 +3,7 @@
 One control plane plays both clusters: staging under the name that a cluster has for itself, production under its
 address. The repository is a copy of the work tree in which four things are changed, all of them here: its own
 address, no operators from the internet (their definitions are there, and `play_operators` reports what they would),
-no monitoring, and Slack's address.
+no monitoring and no Gateway, of which one cluster has one, and Slack's address.
 """
 
 import base64
@@ -52,7 +52,7 @@ class Repository:
         for file in (self.tree / "argocd").rglob("*.yaml"):
             file.write_text(file.read_text().replace(ORIGIN, self.url))
         for environment in ("staging", "production"):
-            self.append(f"argocd/environment/values-{environment}.yaml", "operators: null\nparts: {monitoring: {clouds: []}}\n")
+            self.append(f"argocd/environment/values-{environment}.yaml", "operators: null\nparts: {monitoring: {clouds: []}, gateway: {clouds: []}}\n")
         notifications = self.tree / "argocd/installation/notifications.yaml"
         notifications.write_text(notifications.read_text().replace("    token: $slack-token\n", f"    token: $slack-token\n    apiURL: {slack}\n"))
         command("git", "init", "--quiet", "--initial-branch=main", self.tree)
@@ -155,6 +155,9 @@ def stage() -> Stage:
 
 def conditions(kind: str, generation: int) -> dict:
     ready = {"type": "Ready", "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": now()}
+    if kind == "rabbitmqclusters.rabbitmq.com":
+        names = ("AllReplicasReady", "ClusterAvailable", "NoWarnings", "ReconcileSuccess")
+        return {"observedGeneration": generation, "conditions": [{**ready, "type": name} for name in names]}
     if kind == "clusters.postgresql.cnpg.io":
         return {"phase": "Cluster in healthy state", "phaseReason": "", "conditions": [ready]}
     if kind == "httproutes.gateway.networking.k8s.io":
@@ -170,7 +173,8 @@ def now() -> str:
 
 PLAYED_KINDS = (
     "kafkas.kafka.strimzi.io", "kafkanodepools.kafka.strimzi.io", "kafkatopics.kafka.strimzi.io",
-    "kafkausers.kafka.strimzi.io", "clusters.postgresql.cnpg.io", "httproutes.gateway.networking.k8s.io",
+    "kafkausers.kafka.strimzi.io", "rabbitmqclusters.rabbitmq.com", "clusters.postgresql.cnpg.io",
+    "httproutes.gateway.networking.k8s.io",
 )  # fmt: skip
 
 
@@ -436,18 +440,50 @@ def heals(_: Run) -> str:
     return f"a changed image after {changed:.1f} s, a deleted Service after {deleted:.1f} s"
 
 
-@step("argo-scaling", "Replicas that the autoscaler sets are left alone", ("argo-start",), deep=True)
+def replicas_of(deployment: str) -> int:
+    return int(stage().plane.get("deployment", deployment, STAGING)["spec"]["replicas"])
+
+
+def autoscale(deployment: str, replicas: int) -> None:
+    """As the horizontal autoscaler writes: its manager's name, the scale and nothing else."""
+    stage().plane.kubectl("patch", "deployment", deployment, "-n", STAGING, "--subresource=scale", "--type=merge",
+                          "--field-manager=kube-controller-manager", "--patch", json.dumps({"spec": {"replicas": replicas}}))  # fmt: skip
+
+
+@step("argo-scaling", "Replicas that the autoscaler sets are left alone, and those that Git sets are not", ("argo-start",), deep=True)
 def leaves_replicas_alone(_: Run) -> str:
-    plane = stage().plane
-    # As an autoscaler does it.
-    plane.kubectl("scale", "deployment/tidemark-accounts", "--replicas=4", "-n", STAGING)
+    plane, before = stage().plane, replicas_of("tidemark-edge")
+    # Git has a number for the edge; none for a role that an autoscaler is there for.
+    for deployment in ("tidemark-accounts", "tidemark-edge"):
+        autoscale(deployment, 4)
     refresh("staging-tidemark")
     limit = time.monotonic() + 2 * RESYNC_SECONDS
     while time.monotonic() < limit:
-        expect(plane.get("deployment", "tidemark-accounts", STAGING)["spec"]["replicas"] == 4, "the replicas were taken back")
+        expect(replicas_of("tidemark-accounts") == replicas_of("tidemark-edge") == 4, "the replicas were taken back")
         time.sleep(1)
     expect(state("staging-tidemark").startswith("Synced"), state("staging-tidemark"))
-    return f"four for {2 * RESYNC_SECONDS} s and Synced all the while"
+
+    file = stage().repository.tree / "charts/tidemark/values-staging.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("  notifications:\n", "  notifications:\n    replicas: 3\n"))
+    expect(file.read_text() != text and replicas_of("tidemark-notifications") != 3, "the commit would change nothing")
+    revision = stage().repository.commit("Three replicas of notifications")
+    refresh("staging-tidemark")
+    began = time.monotonic()
+    wait_for_state("staging-tidemark", "Synced/Healthy", 180, revision)
+    wait_for("the commit's replicas are set", 30, lambda: replicas_of("tidemark-notifications") == 3)
+    took = time.monotonic() - began
+    expect(replicas_of("tidemark-edge") == 4, "the sync took the autoscaler's replicas back")
+
+    plane.kubectl("scale", "deployment/tidemark-notifications", "--replicas=1", "-n", STAGING)
+    refresh("staging-tidemark")
+    wait_for("a person's replicas are taken back", 60, lambda: replicas_of("tidemark-notifications") == 3)
+    revision = stage().repository.revert()
+    autoscale("tidemark-edge", before)
+    refresh("staging-tidemark")
+    wait_for_state("staging-tidemark", "Synced/Healthy", 180, revision)
+    return (f"four, set by the autoscaler, for {2 * RESYNC_SECONDS} s and through a sync, Synced all the while\n"
+            f"three by a commit after {took:.1f} s; one by hand was taken back")  # fmt: skip
 
 
 @step("argo-prunes", "What leaves Git leaves staging", ("argo-start",), deep=True)
@@ -587,7 +623,7 @@ def production(_: Run) -> str:
     expect(not plane.every("statefulsets", PRODUCTION), "it was synced outside its hours")
     set_windows("* * * * *")
     began = time.monotonic()
-    for part in ("redis", "kafka", "database"):
+    for part in ("redis", "kafka", "database", "rabbitmq"):
         if part != "redis":
             sync(f"production-{part}")
         wait_for_state(f"production-{part}", "Synced/Healthy", 150)

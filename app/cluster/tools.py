@@ -44,7 +44,9 @@ MODULES = {
     "gateway-api": ("sigs.k8s.io/gateway-api", "v1.3.0"),
     "cloudnative-pg": ("github.com/cloudnative-pg/cloudnative-pg", "v1.27.0"),
     "prometheus-operator": ("github.com/prometheus-operator/prometheus-operator", "v0.85.0"),
-    "vertical-pod-autoscaler": ("k8s.io/autoscaler/vertical-pod-autoscaler", "v1.4.1"),
+    "vertical-pod-autoscaler": ("k8s.io/autoscaler/vertical-pod-autoscaler", "v1.8.1"),
+    "plugin-barman-cloud": ("github.com/cloudnative-pg/plugin-barman-cloud", "v0.13.0"),
+    "cert-manager": ("github.com/cert-manager/cert-manager", "v1.18.2"),
     "cloud-on-k8s": ("github.com/elastic/cloud-on-k8s/v2", "v2.16.1"),
 }
 

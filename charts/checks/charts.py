@@ -12,8 +12,8 @@ import yaml
 CHARTS = Path(__file__).resolve().parents[1]
 ROOT = CHARTS.parent
 RENDERED = CHARTS / "rendered"
-NAMES = ["tidemark", "kafka", "database", "redis", "monitoring", "platform"]
-PARTS = ["kafka", "database", "redis", "monitoring", "tidemark"]
+NAMES = ["tidemark", "kafka", "database", "redis", "rabbitmq", "monitoring", "gateway", "platform"]
+PARTS = ["kafka", "database", "redis", "rabbitmq", "monitoring", "tidemark"]
 ENVIRONMENTS = ["dev", "staging", "production"]
 CLOUDS = ["aws", "azure", "gcp", "gcp-pubsub"]
 KUBERNETES = "1.34.4"
@@ -46,7 +46,7 @@ class Rendering:
 
     @property
     def namespace(self) -> str:
-        return "monitoring" if self.chart == "monitoring" else f"tidemark-{self.environment}"
+        return self.chart if self.chart in {"monitoring", "gateway"} else f"tidemark-{self.environment}"
 
     @property
     def files(self) -> list[Path]:
@@ -61,7 +61,12 @@ class Rendering:
 def renderings() -> list[Rendering]:
     """Everything whose rendered form is committed."""
     plain = [Rendering(chart, environment) for chart in NAMES for environment in ENVIRONMENTS]
-    clouds = [Rendering("tidemark", "production", cloud) for cloud in CLOUDS]
+    clouds = [
+        Rendering(chart, "production", cloud)
+        for chart in NAMES
+        for cloud in CLOUDS
+        if (CHARTS / chart / "clouds" / f"{cloud}.yaml").exists()
+    ]
     examples = [
         Rendering(chart, "production", file.stem)
         for chart in NAMES

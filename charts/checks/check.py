@@ -29,6 +29,7 @@ import flows
 import mutations
 import policy
 import promises
+import providers
 import schemas
 import sources
 from charts import CHARTS, NAMES, RENDERED, Refused, Rendering
@@ -147,6 +148,12 @@ def policies(objects: dict[str, list]) -> Outcome:
     return f"{count} pods", wrong
 
 
+def provided(objects: dict[str, list]) -> Outcome:
+    known = dict(objects)
+    summary, wrong = providers.judged(known)
+    return summary, wrong or providers.noticed(known)
+
+
 def production(objects: dict[str, list]) -> list:
     """The production platform and its monitoring, each object with its namespace."""
     made = []
@@ -216,7 +223,9 @@ def everything() -> bool:
             ("pods keep to the policy", lambda: policies(objects)),
             ("network flows", lambda: flows.judged(CHARTS / "checks" / "flows.yaml", "tidemark-production", production(objects))),
             ("broken objects are noticed", lambda: mutations.noticed(objects["tidemark-production"], production(objects), "tidemark-production")),
+            ("custom resources have a provider", lambda: provided(objects)),
             ("components are those of components/ and dapr/", lambda: promises.components(objects)),
+            ("Secrets are told of before the first start", lambda: promises.secrets(objects)),
             ("topics are the program's", lambda: promises.topics(objects)),
             ("variables are the program's", lambda: promises.variables(objects)),
             ("routes are the edge's", lambda: promises.routes(objects)),

@@ -17,6 +17,7 @@ OTHERS = {
     "kafka": {"strimzi.io/cluster": "kafka", "strimzi.io/name": "kafka-kafka"},
     "database": {"cnpg.io/cluster": "history"},
     "redis": {"app.kubernetes.io/name": "redis", "app.kubernetes.io/instance": "platform"},
+    "rabbitmq": {"app.kubernetes.io/name": "rabbitmq", "app.kubernetes.io/component": "rabbitmq"},
     "dapr-operator": {"app": "dapr-operator"},
     "dapr-sentry": {"app": "dapr-sentry"},
     "kube-dns": {"k8s-app": "kube-dns"},

@@ -97,6 +97,39 @@ def variables(rendered: Rendered) -> tuple[str, list[str]]:
     return f"{len(used)} of {len(known)} variables", wrong
 
 
+# Secrets that an operator makes, by whom.
+MADE = {"history-app": "CloudNativePG", "kafka-cluster-ca-cert": "Strimzi", "logs-es-elastic-user": "ECK", "public-certificate": "cert-manager"}
+
+
+def secrets_used(value: object) -> set[str]:
+    """Names of the Secrets that an object reads."""
+    if isinstance(value, list):
+        return set().union(*map(secrets_used, value))
+    if not isinstance(value, dict):
+        return set()
+    found = set().union(*map(secrets_used, value.values()))
+    for reference in [value.get("secretKeyRef"), value.get("secret")]:
+        if isinstance(reference, dict):
+            found |= {reference[key] for key in ["name", "secretName"] if key in reference}
+    # Alertmanager's resource lists what is to be mounted; Dapr's has rules under the same key.
+    mounted = value.get("secrets")
+    return found | set(mounted if isinstance(mounted, list) else [])
+
+
+def secrets(rendered: Rendered) -> tuple[str, list[str]]:
+    """Every Secret that must be there before the first start is named where the first start is told."""
+    told = (ROOT / "argocd" / "README.md").read_text()
+    used: dict[str, str] = {}
+    for name, objects in rendered.items():
+        if name.endswith(("-staging", "-production")) and not name.startswith("platform-"):
+            used |= {secret: name for secret in secrets_used(objects) - {*MADE, *of_kind(objects, "Secret")}}
+    # Strimzi makes one for each user.
+    for user in of_kind(rendered["kafka-production"], "KafkaUser"):
+        used.pop(user, None)
+    wrong = [f"argocd/README.md does not name the Secret {secret}, which {name} needs" for secret, name in sorted(used.items()) if secret not in told]
+    return f"{len(used)} Secrets", wrong
+
+
 PATHS = """/ /graphql /api/stream /api/docs /assets/x.js /api/auth/login /auth/register /api/users /api/users/me
 /api/user/data-export /.well-known/jwks.json /api/groups /api/groups/g /api/groups/g/tasks /api/groups/g/as-of
 /api/groups/g/as-of/x /api/logs/groups /api/search /api/tasks/t /tasks /tasks/t /api/notifications /api/webhooks/w

@@ -21,11 +21,12 @@ CLOUDNATIVE_PG = ("github.com/cloudnative-pg/cloudnative-pg", "v1.27.0")
 DEFINITIONS = [
     ("github.com/dapr/dapr", "v1.18.1", "charts/dapr/crds/*.yaml"),
     (*CLOUDNATIVE_PG, "config/crd/bases/*.yaml"),
-    ("github.com/cloudnative-pg/plugin-barman-cloud", "v0.15.0", "config/crd/bases/*.yaml"),
+    ("github.com/cloudnative-pg/plugin-barman-cloud", "v0.13.0", "config/crd/bases/*.yaml"),
     ("github.com/prometheus-operator/prometheus-operator", "v0.85.0", "example/prometheus-operator-crd/*.yaml"),
     ("sigs.k8s.io/gateway-api", "v1.3.0", "config/crd/standard/*.yaml"),
     ("github.com/argoproj/argo-rollouts", "v1.8.3", "manifests/crds/*.yaml"),
-    ("k8s.io/autoscaler/vertical-pod-autoscaler", "v1.4.1", "deploy/vpa-v1-crd-gen.yaml"),
+    ("github.com/cert-manager/cert-manager", "v1.18.2", "deploy/crds/*.yaml"),
+    ("k8s.io/autoscaler/vertical-pod-autoscaler", "v1.8.1", "deploy/vpa-v1-crd-gen.yaml"),
     ("github.com/elastic/cloud-on-k8s/v2", "v2.16.1", "config/crds/v1/resources/*.yaml"),
 ]
 # Checked by Strimzi's own model, which is stricter than definitions made of it.
@@ -33,7 +34,7 @@ STRIMZI = CHARTS / "checks" / "strimzi"
 # Asks CloudNativePG's webhooks, which refuse more than their definitions do.
 WEBHOOKS = CHARTS / "checks" / "cloudnative-pg" / "main.go"
 # Whose definitions are on no registry.
-UNKNOWN = {"TargetGroupBinding"}
+UNKNOWN = {"GCPGatewayPolicy", "RabbitmqCluster", "TargetGroupBinding"}
 
 
 def run(*command: str, directory: Path | None = None) -> str:
@@ -78,7 +79,12 @@ def closed(schema):
         return schema
     if schema.get("x-kubernetes-int-or-string") or schema.get("format") == "int-or-string":
         return {"type": ["string", "integer", "null"]}
-    made = {key: closed(value) for key, value in schema.items() if not key.startswith("x-kubernetes") and key != "description"}
+    made = {
+        # Conditions name only the fields that they speak of; all fields stand beside them.
+        key: value if key in {"allOf", "anyOf", "oneOf", "not"} else closed(value)
+        for key, value in schema.items()
+        if not key.startswith("x-kubernetes") and key != "description"
+    }
     if "properties" in schema and isinstance(schema["properties"], dict):
         made["properties"] = {name: closed(value) for name, value in schema["properties"].items()}
         if not schema.get("x-kubernetes-preserve-unknown-fields"):

@@ -1,5 +1,23 @@
-# The three things that Terraform puts into a cluster: Dapr, Argo CD, and the Application that points Argo CD
-# at this repository. Everything else comes from Git.
+# What Terraform puts into a cluster: Argo Rollouts, Dapr, Argo CD, and the Application that points Argo CD at this
+# repository. Everything else comes from Git.
+
+# Before Dapr, whose operator watches Rollouts and does not start where there are none.
+resource "helm_release" "rollouts" {
+  name             = "argo-rollouts"
+  namespace        = "argo-rollouts"
+  create_namespace = true
+  repository       = "https://argoproj.github.io/argo-helm"
+  chart            = "argo-rollouts"
+  version          = var.rollouts_chart_version
+  atomic           = true
+  timeout          = 600
+
+  values = [yamlencode({
+    installCRDs = true
+    keepCRDs    = true
+    controller  = { replicas = var.high_availability ? 2 : 1 }
+  })]
+}
 
 resource "helm_release" "dapr" {
   name             = "dapr"
@@ -16,10 +34,14 @@ resource "helm_release" "dapr" {
       logAsJson = true
       ha        = { enabled = var.high_availability }
       mtls      = { enabled = true }
+      # A role that is a Rollout gets its sidecars' Service too; without it nobody could call it.
+      argoRolloutServiceReconciler = { enabled = true }
     }
     # Else the restricted Pod Security standard refuses every pod with a sidecar.
     dapr_sidecar_injector = { sidecarDropALLCapabilities = true }
   })]
+
+  depends_on = [helm_release.rollouts]
 }
 
 resource "helm_release" "argocd" {

@@ -69,3 +69,14 @@ variable "argocd_chart_version" {
     error_message = "argocd_chart_version must be an exact version: a range would change the cluster without a commit."
   }
 }
+
+variable "rollouts_chart_version" {
+  description = "Version of Argo Rollouts' community chart, which brings the version that the charts are checked against."
+  type        = string
+  default     = "2.40.4"
+
+  validation {
+    condition     = can(regex("^[0-9]+\\.[0-9]+\\.[0-9]+$", var.rollouts_chart_version))
+    error_message = "rollouts_chart_version must be an exact version: a range would change the cluster without a commit."
+  }
+}

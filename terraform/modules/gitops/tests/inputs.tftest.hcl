@@ -11,17 +11,22 @@ variables {
   target_revision   = "main"
 }
 
-run "installs_dapr_argo_cd_and_the_root_and_nothing_else" {
+run "installs_rollouts_dapr_argo_cd_and_the_root_and_nothing_else" {
   command = plan
 
   assert {
-    condition     = [helm_release.dapr.chart, helm_release.argocd.chart, basename(helm_release.root.chart)] == ["dapr", "argo-cd", "root-application"]
-    error_message = "Terraform must install these three charts"
+    condition     = [helm_release.rollouts.chart, helm_release.dapr.chart, helm_release.argocd.chart, basename(helm_release.root.chart)] == ["argo-rollouts", "dapr", "argo-cd", "root-application"]
+    error_message = "Terraform must install these four charts"
   }
 
   assert {
     condition     = yamldecode(helm_release.dapr.values[0]).global.mtls.enabled && yamldecode(helm_release.dapr.values[0]).global.ha.enabled
     error_message = "production's sidecars must speak mutual TLS and their control plane must be replicated"
+  }
+
+  assert {
+    condition     = yamldecode(helm_release.dapr.values[0]).global.argoRolloutServiceReconciler.enabled
+    error_message = "a role that is a Rollout must stay reachable through Dapr"
   }
 
   assert {
@@ -97,6 +102,16 @@ run "refuses_an_untested_dapr" {
   }
 
   expect_failures = [var.dapr_version]
+}
+
+run "refuses_a_range_of_rollouts_charts" {
+  command = plan
+
+  variables {
+    rollouts_chart_version = "2.40.x"
+  }
+
+  expect_failures = [var.rollouts_chart_version]
 }
 
 run "refuses_a_range_of_charts" {
