@@ -18,7 +18,7 @@ from report import PROJECT, Report, docker, expect, run, stand_ins
 
 IMAGE = os.environ.get("IMAGE", "ghcr.io/tidemark/tidemark:0.1.0")
 DAPRD = "daprio/daprd:1.18.1"
-REDIS = "redis:7.4.2-bookworm"
+REDIS = "redis:7.4.8-bookworm"
 BUDGET = 50_000_000
 NAME = f"tidemark-image-test-{os.getpid()}"
 DOCKER = docker()
