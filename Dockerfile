@@ -25,15 +25,16 @@ COPY --from=plan /source/recipe.json .
 RUN --mount=type=cache,sharing=locked,target=/usr/local/cargo/registry \
     cargo chef cook --locked --release --package tidemark --bin tidemark --recipe-path recipe.json
 COPY . .
-# The time of the commit, so that the same source gives the same list of components.
+# The time of the commit, so that the same source gives the same list of components and the same layer.
 ARG SOURCE_DATE_EPOCH=0
 RUN --mount=type=cache,sharing=locked,target=/usr/local/cargo/registry \
     cargo build --locked --release --package tidemark --bin tidemark && \
     cargo cyclonedx --quiet --manifest-path app/tidemark/Cargo.toml --format json --spec-version 1.5 \
-        --target x86_64-unknown-linux-gnu --no-build-deps --override-filename tidemark.cdx && \
+        --target "$(rustc -vV | sed -n 's/^host: //p')" --no-build-deps --override-filename tidemark.cdx && \
     install -D --mode=0755 target/release/tidemark /image/usr/local/bin/tidemark && \
     strip /image/usr/local/bin/tidemark && \
-    install -D --mode=0644 app/tidemark/tidemark.cdx.json /image/usr/local/share/tidemark/tidemark.cdx.json
+    install -D --mode=0644 app/tidemark/tidemark.cdx.json /image/usr/local/share/tidemark/tidemark.cdx.json && \
+    find /image -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 
 FROM ${BASE_IMAGE}
 ARG VERSION=0.1.0

@@ -22,8 +22,11 @@ fi
 if [[ -n "${RUST_IMAGE:-}" ]]; then arguments+=(--build-arg "RUST_IMAGE=$RUST_IMAGE"); fi
 if [[ -n "${BASE_IMAGE:-}" ]]; then arguments+=(--build-arg "BASE_IMAGE=$BASE_IMAGE"); fi
 time="$(git log -1 --format=%ct)"
+revision="$(git rev-parse HEAD)"
+# A commit that does not have what is built here is not its source.
+if ! deploy/is-built-from.sh "$revision"; then revision="$revision-changed"; fi
 DOCKER_BUILDKIT=1 "$docker" build "${arguments[@]}" --tag "$image" \
     --build-arg "SOURCE_DATE_EPOCH=$time" \
     --build-arg "CREATED=$(date --utc --date "@$time" +%Y-%m-%dT%H:%M:%SZ)" \
-    --build-arg "REVISION=$(git rev-parse HEAD)" \
+    --build-arg "REVISION=$revision" \
     --build-arg "VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)" .

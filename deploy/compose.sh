@@ -2,7 +2,7 @@
 # The containers of docker-compose.yml, for `make dev-up MODE=docker` and its companions.
 #
 #   compose.sh can-run            whether an engine answers and can have the images; says why not
-#   compose.sh up                 first-time settings, the image, everything up and healthy, demo data
+#   compose.sh up                 first-time settings, the image, everything up and healthy, schema, demo data
 #   compose.sh down | reset       stop; reset removes all data, too
 #   compose.sh status | logs [SERVICE…] | restart [SERVICE…]
 #
@@ -11,7 +11,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tools="${TIDEMARK_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/tidemark}/tools"
-jobs='topics|schemas|seed|load|elk-setup'
 roles=(accounts tasks history notifications gateway)
 
 if docker compose version > /dev/null 2>&1; then
@@ -22,11 +21,21 @@ else
     program=()
 fi
 compose() { "${program[@]}" --env-file .env.local "$@"; }
-image() { compose config --images tasks | grep --max-count=1 tidemark; }
+# The environment's word, then that of .env.local.
+setting() { echo "${!1:-$(sed -n "s/^$1=//p" .env.local | tail -n 1)}"; }
+image() { compose config | sed -n '/^  tasks:$/,/^  [a-z]/ s/^    image: //p'; }
 has() { docker image inspect "$1" > /dev/null 2>&1; }
 
-# From the Dockerfile, unless the environment says otherwise.
-base_images() { sed -n 's/^ARG \(RUST\|BASE\)_IMAGE=//p' Dockerfile; }
+# From the Dockerfile, unless settings say otherwise.
+base_images() {
+    local name own
+    for name in RUST_IMAGE BASE_IMAGE; do
+        own="$(setting "$name")"
+        echo "${own:-$(sed -n "s/^ARG $name=//p" Dockerfile)}"
+    done
+}
+
+build() { IMAGE="$(image)" RUST_IMAGE="$(setting RUST_IMAGE)" BASE_IMAGE="$(setting BASE_IMAGE)" make image; }
 
 can_run() {
     if ! docker version --format '{{.Server.Version}}' > /dev/null 2>&1; then
@@ -38,31 +47,25 @@ can_run() {
         return 1
     fi
     deploy/first-start.sh
-    if ! compose pull --quiet --ignore-buildable --policy missing > /dev/null 2>&1; then
+    # Gigabytes the first time: it says how far it is, and why it fails.
+    if ! compose pull --ignore-buildable --policy missing >&2; then
         echo "the images cannot be had" >&2
         return 1
     fi
     if ! has "$(image)"; then
-        local base
-        for base in "${RUST_IMAGE:-}" "${BASE_IMAGE:-}"; do
-            if [[ -n "$base" ]] && ! has "$base"; then docker pull --quiet "$base" > /dev/null || return 1; fi
+        base_images | while read -r base; do
+            has "$base" || docker pull "$base" >&2 || { echo "$base cannot be had" >&2; exit 1; }
         done
-        if [[ -z "${RUST_IMAGE:-}${BASE_IMAGE:-}" ]]; then
-            base_images | while read -r base; do
-                docker pull --quiet "$base" > /dev/null 2>&1 || { echo "$base cannot be had" >&2; exit 1; }
-            done
-        fi
     fi
 }
 
 up() {
     deploy/first-start.sh
-    if ! has "$(image)"; then make image; fi
-    local services
-    mapfile -t services < <(compose config --services | grep --extended-regexp --invert-match --line-regexp "$jobs")
-    compose up --detach --wait --no-build "${services[@]}"
-    mapfile -t services < <(compose config --services | grep --extended-regexp --line-regexp 'schemas|seed|elk-setup')
-    compose up --no-build --no-deps --no-log-prefix "${services[@]}"
+    if ! has "$(image)"; then build; fi
+    compose up --detach --wait --no-build
+    # One by one: an attached `up` ends well whatever becomes of its containers.
+    local job
+    for job in schemas seed; do compose run --rm --no-deps "$job"; done
     echo
     echo "Tidemark is running in containers: $(address)/api. docker-compose.yml has the other addresses;"
     echo "make dev-status, dev-logs, dev-restart and dev-down work as they do natively."
@@ -81,7 +84,7 @@ case "$command" in
     logs) compose logs --follow --tail 20 "$@" ;;
     restart)
         if [[ $# -eq 0 ]]; then
-            make image
+            build
             compose up --detach --wait --no-build --force-recreate "${roles[@]}" "${roles[@]/%/-sidecar}" nginx
         else
             compose restart "$@"

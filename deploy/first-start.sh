@@ -15,16 +15,16 @@ random() { openssl rand -hex 24; }
 if [[ ! -f "$settings" ]]; then
     while IFS= read -r line; do
         case "$line" in
-            DAPR_API_TOKEN= | APP_API_TOKEN= | RABBITMQ_PASSWORD=) echo "$line$(random)" ;;
+            DAPR_API_TOKEN= | APP_API_TOKEN=) echo "$line$(random)" ;;
             *) echo "$line" ;;
         esac
     done < .env.example > "$settings.new"
     mv "$settings.new" "$settings"
     echo "wrote $settings" >&2
 fi
-# An older one, of the native stack alone, has none of the three, and perhaps no end of its last line.
+# An older one, of the native stack alone, has neither, and perhaps no end of its last line.
 [[ -z "$(tail --bytes 1 "$settings")" ]] || echo >> "$settings"
-for name in DAPR_API_TOKEN APP_API_TOKEN RABBITMQ_PASSWORD; do
+for name in DAPR_API_TOKEN APP_API_TOKEN; do
     grep --quiet "^$name=." "$settings" || echo "$name=$(random)" >> "$settings"
 done
 
@@ -38,6 +38,10 @@ put() {
 for name in redis-password postgres-admin-password postgres-password postgres-monitor-password grafana-password; do
     if missing "$name"; then random | tr -d '\n' | put "$name"; fi
 done
+# In the words of RabbitMQ's own configuration, which cannot take a password from a file of its own.
+if missing rabbitmq-account.conf; then
+    printf 'default_user = tidemark\ndefault_pass = %s\n' "$(random)" | put rabbitmq-account.conf
+fi
 # Without an address, alerts are shown by Alertmanager and sent nowhere.
 if missing slack-webhook; then printf '' | put slack-webhook; fi
 if missing secret-store.json; then

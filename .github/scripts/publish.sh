@@ -28,8 +28,9 @@ load)
 push)
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
+    # Folders of a layer have the time of the build, unless they are given that of the commit.
     docker buildx build "${arguments[@]}" --sbom=true --provenance=mode=max \
-        --tag "$image:$commit" --push --metadata-file "$folder/metadata.json" .
+        --tag "$image:$commit" --output type=image,push=true,rewrite-timestamp=true --metadata-file "$folder/metadata.json" .
     digest=$(sed -n 's/.*"containerimage.digest": *"\(sha256:[0-9a-f]\{64\}\)".*/\1/p' "$folder/metadata.json")
     if [[ -z $digest ]]; then
         echo "publish: the builder told no digest" >&2

@@ -8,7 +8,7 @@ import tempfile
 
 from report import CACHE, COMPOSE_VERSION, PROJECT, Report, expect, run
 
-PROFILES = ["observability", "elk", "tools", "load", "replicas"]
+PROFILES = ["observability", "elk", "tools", "load", "jobs", "replicas"]
 SETS = [[], *([profile] for profile in PROFILES), PROFILES]
 PRODUCTION = ["--file", "docker-compose.yml", "--file", "compose.production.yml"]
 
@@ -22,7 +22,7 @@ WITHOUT_HEALTH_CHECK = {
     r"dapr-dashboard": "a page to look at; nothing depends on it",
 }
 # Published by purpose to more than this machine.
-PUBLIC = {("nginx", 3443)}
+PUBLIC = {("nginx", 3443), ("nginx", 3080)}
 
 
 class Compose:
@@ -92,7 +92,7 @@ def ports_do_not_collide(everything):
 def production_publishes_the_edge_alone(production):
     open_ports = {(name, target) for name, _, _, target in published(production)}
     expect(open_ports == PUBLIC, f"production publishes {open_ports}")
-    return "nginx:3443 and nothing else"
+    return "nginx:3443, nginx:3080 for the way there, and nothing else"
 
 
 def images_are_pinned(model):
@@ -127,10 +127,54 @@ def everything_is_bounded(model):
         total += int(limits["memory"])
         options = service.get("logging", {}).get("options", {})
         expect(options.get("max-size") and options.get("max-file"), f"the logs of {name} are not rotated")
+        expect(options.get("tag") == "tidemark/{{.Name}}", f"the lines of {name} do not say whose they are")
         expect(service.get("cap_drop") == ["ALL"], f"{name} keeps capabilities")
         expect("no-new-privileges:true" in service.get("security_opt", []), f"{name} may gain privileges")
         expect(service.get("restart"), f"{name} has no rule of restarts")
     return f"memory, processes, log files; no capabilities; {total / 2**30:.1f} GiB at most together"
+
+
+def starting_ends_well(model):
+    """`up --wait` takes a container that has ended for one that failed, unless something waits for its end."""
+    awaited = {
+        other
+        for service in model["services"].values()
+        for other, how in service.get("depends_on", {}).items()
+        if how["condition"] == "service_completed_successfully"
+    }
+    ending = JOBS & set(model["services"]) - awaited
+    expect(not ending, f"nothing waits for the end of {sorted(ending)}, which `up --wait` starts")
+
+
+def production_comes_back(production):
+    """After a start of the machine the engine leaves alone what has a number of attempts."""
+    for name, service in production["services"].items():
+        if name not in JOBS:
+            expect(service["restart"] in ("always", "unless-stopped"), f"{name} restarts by {service['restart']}")
+
+
+def bytes_of(text):
+    number, unit = re.fullmatch(r"(\d+)([kmg])b", text).groups()
+    return int(number) * {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}[unit]
+
+
+def redis_refuses_before_it_is_killed(model):
+    command = " ".join(model["services"]["redis"]["command"])
+    found = re.search(r"--maxmemory (\w+)", command)
+    expect(found, "Redis has no maximum")
+    share = bytes_of(found[1]) / int(model["services"]["redis"]["deploy"]["resources"]["limits"]["memory"])
+    expect(share <= 0.75, f"Redis may fill {share:.0%} of its memory, and its copies need a quarter")
+    expect("--maxmemory-policy noeviction" in command, "Redis may forget what it was told to keep")
+    return f"{found[1]}, {share:.0%} of the container's memory"
+
+
+def passwords_are_in_files(model):
+    """Variables and arguments are shown to whoever may ask the engine or list processes."""
+    for name, service in model["services"].items():
+        for variable in service.get("environment", {}):
+            expect(not re.search(r"PASS(WORD)?$", variable), f"{name} has its password in {variable}")
+        words = " ".join((service.get("entrypoint") or []) + (service.get("command") or []))
+        expect(not re.search(r"--\S*pass\S*[ =]", words), f"{name} has its password among its arguments")
 
 
 def the_application_has_nothing_it_does_not_need(model):
@@ -215,7 +259,6 @@ def replicas_are_the_edges(production):
         if name.split("-")[0] in {"accounts", "tasks", "history", "notifications", "gateway"}:
             resources = service["deploy"]["resources"]
             expect(resources.get("reservations"), f"{name} reserves nothing")
-            expect(service["restart"] == "on-failure:3", f"{name} restarts by {service['restart']}")
     return f"{len(instances)} replicas behind the edge"
 
 
@@ -235,6 +278,13 @@ def main():
         report.step("everything has a health check", everything_has_a_health_check, everything)
         report.step("everything is bounded", everything_is_bounded, everything)
         report.step("everything is bounded in production, too", everything_is_bounded, production)
+        report.step("Redis refuses writes before the kernel ends it", redis_refuses_before_it_is_killed, everything)
+        report.step("passwords are in files", passwords_are_in_files, everything)
+        report.step("production comes back with its machine", production_comes_back, production)
+        for profiles in ([], ["observability", "elk", "tools"]):
+            for name, files in (("", []), ("production, ", PRODUCTION)):
+                told = f"{name}{'+'.join(profiles) or 'core'}"
+                report.step(f"`up --wait` ends well ({told})", starting_ends_well, compose.model(profiles, *files))
         report.step("roles and sidecars write nothing and are not root", the_application_has_nothing_it_does_not_need, everything)
         for profiles in SETS:
             model = compose.model(profiles)

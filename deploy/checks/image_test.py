@@ -2,6 +2,7 @@
 """Looks into the image, then starts it with a sidecar and Redis, without a shell, root or anything to write to, and
 uses it as a client would."""
 
+import datetime
 import json
 import os
 import pathlib
@@ -17,7 +18,7 @@ from report import PROJECT, Report, docker, expect, run, stand_ins
 
 IMAGE = os.environ.get("IMAGE", "ghcr.io/tidemark/tidemark:0.1.0")
 DAPRD = "daprio/daprd:1.18.1"
-REDIS = "redis:7.4.2-bookworm"
+REDIS = "redis:7.4.8-bookworm"
 BUDGET = 50_000_000
 NAME = f"tidemark-image-test-{os.getpid()}"
 DOCKER = docker()
@@ -86,6 +87,17 @@ def says_what_is_in_it(files):
     for name, version in components:
         expect(f'name = "{name}"\nversion = "{version}"' in locked, f"{name} {version} is not what is locked")
     return f"CycloneDX {listed['specVersion']}, {len(components)} components, each as in Cargo.lock"
+
+
+def bears_the_commits_time(files):
+    """With the build's own time in it, the same source would give another image each time."""
+    created = datetime.datetime.fromisoformat(inspect(".Config.Labels")["org.opencontainers.image.created"])
+    own = [member for member in files.getmembers() if member.isreg() and "tidemark" in member.name]
+    expect(len(own) == 2, [member.name for member in own])
+    for member in own:
+        changed = datetime.datetime.fromtimestamp(member.mtime, datetime.UTC)
+        expect(changed == created, f"{member.name} is of {changed}, its commit of {created}")
+    return f"{len(own)} files of {created:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def needs_nothing():
@@ -222,6 +234,7 @@ def main():
         with files_of(folder) as files:
             report.step("no shell, no tools, nothing that changes who one is", has_no_shell, files)
             report.step("a list of its components", says_what_is_in_it, files)
+            report.step("files of the commit's time, not the build's", bears_the_commits_time, files)
         report.step("nothing needed but its program", needs_nothing)
         system = System(folder)
         try:

@@ -32,6 +32,8 @@ from real import LEDGER, Failure, Report, Stack, fetch, free_port, say, wait_for
 
 STREAM = "logs-tidemark-default"
 LEVELS = {"debug", "info", "warning", "error", "fatal"}
+# A container that runs beside Tidemark's.
+FOREIGN = "foreign"
 # What no program of ours writes today, and one of others may write tomorrow.
 ODD = [
     "words without any order",
@@ -127,12 +129,12 @@ class Shipper:
                               capture_output=True, text=True, check=False)  # fmt: skip
         return [] if done.returncode == 0 else [done.stdout + done.stderr]
 
-    def write(self, part: str, lines: list[str]) -> None:
-        """As Docker does."""
+    def write(self, part: str, lines: list[str], tag: str = "tidemark/tidemark-{part}-1") -> None:
+        """As Docker does, with the tag of docker-compose.yml's logging options."""
         folder = self.containers / part
         folder.mkdir(parents=True)
         now = datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
-        text = "".join(json.dumps({"log": f"{line}\n", "stream": "stderr", "time": now}) + "\n" for line in lines)
+        text = "".join(json.dumps({"log": f"{line}\n", "stream": "stderr", "attrs": {"tag": tag.format(part=part)}, "time": now}) + "\n" for line in lines)
         (folder / f"{part}-json.log").write_text(text)
 
     def read(self) -> list[dict]:
@@ -331,11 +333,16 @@ def logstash_drops(documents: list[dict], report: Report) -> list[dict]:
 def filebeat_reads(shipper: Shipper, lines: dict[str, list[str]], report: Report) -> list[dict]:
     documents = shipper.read()
     brought: dict[str, str] = {}
+    named: dict[str, str] = {}
     for one in documents:
         part = at(one, "container.id")
         brought[part] = brought.get(part, "") + one["message"]
+        named[part] = at(one, "container.name")
+    if FOREIGN in named:
+        raise Failure("Filebeat brings the lines of a container that is not Tidemark's")
     # Where lines were joined, the ends of lines are doubled.
     wrong = [f"of {part} something is missing" for part, own in lines.items() if re.sub(r"\n+", "", brought.get(part, "")) != "".join(own)]
+    wrong += [f"a container of {part} is called {name}" for part, name in named.items() if name != f"tidemark-{part}-1"]
     joined = sum("multiline" in (at(one, "log.flags") or []) for one in documents)
     count = sum(len(own) for own in lines.values())
     report.step(f"Filebeat brings {count} lines of {len(lines)} containers as {len(documents)}, {joined} of them joined, none lost", wrong)
@@ -348,6 +355,7 @@ def examine(stack: Stack, address: str, shipper: Shipper, report: Report) -> Non
     lines = {"odd": ODD} | {part: own for part, own in lines.items() if own}
     for part, own in lines.items():
         shipper.write(part, own)
+    shipper.write(FOREIGN, ["a line of somebody else's"], tag="{part}")
     documents = filebeat_reads(shipper, lines, report)
     odd_lines_stay(address, documents, report)
     left = logstash_drops([one for one in documents if one["container"]["id"] != "odd"], report)

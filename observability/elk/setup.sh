@@ -7,9 +7,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 elasticsearch=${ELASTICSEARCH:-http://elasticsearch:9200}
 kibana=${KIBANA-http://kibana:5601}
 
+# Plain --fail: not every image's curl is new enough to show the answer as well.
 put() {
     echo "$1"
-    curl --fail-with-body --silent --show-error --output /dev/null --retry 10 --retry-connrefused --retry-delay 3 \
+    curl --fail --silent --show-error --output /dev/null --retry 10 --retry-connrefused --retry-delay 3 \
         --request PUT --header 'Content-Type: application/json' --data-binary "@$here/elasticsearch/$2" "$elasticsearch/$1"
 }
 
@@ -18,7 +19,7 @@ put _ingest/pipeline/tidemark-logs pipeline.json
 put _index_template/tidemark-logs template.json
 if [ -n "$kibana" ]; then
     echo "Kibana: data view, searches, dashboard"
-    curl --fail-with-body --silent --show-error --output /dev/null --retry 20 --retry-connrefused --retry-delay 3 \
+    curl --fail --silent --show-error --output /dev/null --retry 20 --retry-connrefused --retry-delay 3 \
         --header 'kbn-xsrf: true' --form "file=@$here/kibana/tidemark.ndjson" \
         "$kibana/api/saved_objects/_import?overwrite=true"
 fi

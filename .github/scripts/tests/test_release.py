@@ -64,13 +64,13 @@ class Publishing(WithStandIns):
         self.assertEqual(code, 0)
         self.assertEqual(output.read_text(), f"digest={DIGEST}\n")
         self.assertEqual(len(asked), 1)
-        for part in ("--sbom=true", "--provenance=mode=max", "--push", f"--tag registry.example/tidemark:{self.commit}", "VERSION=1.2.3", f"REVISION={self.commit}"):
+        for part in ("--sbom=true", "--provenance=mode=max", "push=true", "rewrite-timestamp=true", f"--tag registry.example/tidemark:{self.commit}", "VERSION=1.2.3", f"REVISION={self.commit}"):
             self.assertIn(part, asked[0])
 
     def test_shows_nobody_what_was_only_built_to_be_looked_at(self):
         code, asked = self.call("publish.sh", "load", "tidemark:candidate")
         self.assertEqual(code, 0)
-        self.assertNotIn("--push", asked[0])
+        self.assertNotIn("push", asked[0])
 
     def test_fails_when_the_builder_tells_no_digest(self):
         self.assertNotEqual(self.call("publish.sh", "push", "registry.example/tidemark", BUILT="")[0], 0)

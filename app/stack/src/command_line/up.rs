@@ -40,7 +40,7 @@ const SEEDED: &str = "seeded";
 const OWN_SETTINGS: &str = ".env.local";
 
 /// Of those settings the ones that only containers take: the native stack makes its own.
-const SECRETS_OF_CONTAINERS: [&str; 3] = ["DAPR_API_TOKEN", "APP_API_TOKEN", "RABBITMQ_PASSWORD"];
+const SECRETS_OF_CONTAINERS: [&str; 2] = ["DAPR_API_TOKEN", "APP_API_TOKEN"];
 
 #[derive(Debug, Args)]
 pub(super) struct Up {
