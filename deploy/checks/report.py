@@ -3,6 +3,7 @@
 import datetime
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -12,7 +13,9 @@ CACHE = pathlib.Path(
     os.environ.get("TIDEMARK_CACHE_DIR")
     or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "tidemark"
 )
-COMPOSE_VERSION = "2.39.1"
+COMPOSE_VERSION = re.search(
+    r"^COMPOSE_MODULE := .*@v([\d.]+)$", (PROJECT / "deploy" / "deploy.mk").read_text(encoding="utf-8"), re.M
+).group(1)
 
 
 class Failed(Exception):
