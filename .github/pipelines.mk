@@ -66,6 +66,10 @@ runner-prepare: ## Install what the checks need of a bare Debian or Ubuntu
 	$(if $(filter 0,$(shell id -u)),,sudo) apt-get update --quiet
 	$(if $(filter 0,$(shell id -u)),,sudo) apt-get install --yes --quiet --no-install-recommends python3-pip python3-venv python3-yaml
 
+.PHONY: changes
+changes: ## Say which of a pull request's jobs a change concerns (BASE, a commit)
+	@python3 $(PIPELINES)/changes.py $(BASE)
+
 .PHONY: dependencies-check
 dependencies-check: $(CARGO_DENY) ## Licences, bans, sources and known holes of all dependencies (deny.toml)
 	$(CARGO_DENY) --all-features check $(if $(OFFLINE),bans licenses sources)
