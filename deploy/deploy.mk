@@ -39,6 +39,10 @@ image-test: ## Look into the image, start it with a sidecar, use it (IMAGE=)
 compose-check: $(COMPOSE) $(CHECK_JSONSCHEMA) ## Check the compose files, without an engine
 	@python3 deploy/checks/compose_check.py
 
+.PHONY: compose-images
+compose-images: $(COMPOSE) ## Name the images of others that the compose files run
+	@python3 deploy/checks/compose_images.py
+
 .PHONY: compose-test
 compose-test: $(COMPOSE) ## Start the core of the compose file on a real engine, use it, break it
 	@deploy/engine/with-engine.sh deploy/checks/with-images.sh daprd redis kafka registry database rabbitmq edge \
