@@ -87,6 +87,10 @@ faults: ## The acceptance suite, kills and outages included, ROUNDS times in a r
 	for round in $$(seq $(or $(ROUNDS),10)); do \
 		echo "round $$round"; cargo test --package tidemark-acceptance || exit 1; done
 
+.PHONY: fuzz
+fuzz: ## Random and damaged bytes for whatever reads strangers' bytes, FUZZ_SECONDS long
+	$(PIPELINES)/fuzz.sh $(or $(FUZZ_SECONDS),600) tidemark-domain tidemark-protocol
+
 .PHONY: bench-report
 bench-report: ## What bench prints, also in target/bench.txt
 	mkdir -p target
