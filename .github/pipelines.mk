@@ -9,16 +9,20 @@ STAGING_VALUES := charts/tidemark/values-staging.yaml
 PRODUCTION_VALUES := charts/tidemark/values-production.yaml
 
 PIPELINES := .github/scripts
-ACTIONLINT := $(TOOLS)/actionlint-1.7.7/actionlint
-CARGO_DENY := $(TOOLS)/cargo-deny-0.20.2/bin/cargo-deny
-CARGO_TARPAULIN := $(TOOLS)/cargo-tarpaulin-0.37.5/bin/cargo-tarpaulin
+# What Renovate raises stands once: a tool lies under its version, so a new version is a new tool.
+ACTIONLINT_PACKAGE := github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
+ACTIONLINT := $(TOOLS)/actionlint-$(lastword $(subst @v, ,$(ACTIONLINT_PACKAGE)))/actionlint
+CARGO_DENY_CRATE := cargo-deny@0.20.2
+CARGO_DENY := $(TOOLS)/$(subst @,-,$(CARGO_DENY_CRATE))/bin/cargo-deny
+CARGO_TARPAULIN_CRATE := cargo-tarpaulin@0.37.5
+CARGO_TARPAULIN := $(TOOLS)/$(subst @,-,$(CARGO_TARPAULIN_CRATE))/bin/cargo-tarpaulin
 # A folder of packages, named by what the list of them says.
 PIPELINES_PACKAGES := $(TOOLS)/pipelines-$(shell sha256sum < .github/requirements.txt | head -c 12)
 PIPELINES_PYTHON := PYTHONPATH=$(PIPELINES_PACKAGES) PATH="$(PIPELINES_PACKAGES)/bin:$$PATH" python3
 export PYTHONDONTWRITEBYTECODE := 1
 
 $(ACTIONLINT):
-	GOBIN=$(@D) CGO_ENABLED=0 go install -trimpath github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
+	GOBIN=$(@D) CGO_ENABLED=0 go install -trimpath $(ACTIONLINT_PACKAGE)
 
 # An interrupted installation must not look finished: it is made beside its place and moved.
 $(PIPELINES_PACKAGES):
@@ -29,10 +33,10 @@ $(PIPELINES_PACKAGES):
 	mv $@.new $@
 
 $(CARGO_DENY):
-	env --unset=CARGO_TARGET_DIR cargo install --quiet --locked --root $(TOOLS)/cargo-deny-0.20.2 cargo-deny@0.20.2
+	env --unset=CARGO_TARGET_DIR cargo install --quiet --locked --root $(TOOLS)/$(subst @,-,$(CARGO_DENY_CRATE)) $(CARGO_DENY_CRATE)
 
 $(CARGO_TARPAULIN):
-	env --unset=CARGO_TARGET_DIR cargo install --quiet --locked --root $(TOOLS)/cargo-tarpaulin-0.37.5 cargo-tarpaulin@0.37.5
+	env --unset=CARGO_TARGET_DIR cargo install --quiet --locked --root $(TOOLS)/$(subst @,-,$(CARGO_TARPAULIN_CRATE)) $(CARGO_TARPAULIN_CRATE)
 
 .PHONY: pipelines-tools
 pipelines-tools: $(ACTIONLINT) $(PIPELINES_PACKAGES) ## Install what pipelines-check needs
@@ -62,6 +66,10 @@ runner-prepare: ## Install what the checks need of a bare Debian or Ubuntu
 	$(if $(filter 0,$(shell id -u)),,sudo) apt-get update --quiet
 	$(if $(filter 0,$(shell id -u)),,sudo) apt-get install --yes --quiet --no-install-recommends python3-pip python3-venv python3-yaml
 
+.PHONY: changes
+changes: ## Say which of a pull request's jobs a change concerns (BASE, a commit)
+	@python3 $(PIPELINES)/changes.py $(BASE)
+
 .PHONY: dependencies-check
 dependencies-check: $(CARGO_DENY) ## Licences, bans, sources and known holes of all dependencies (deny.toml)
 	$(CARGO_DENY) --all-features check $(if $(OFFLINE),bans licenses sources)
@@ -78,6 +86,10 @@ coverage: $(CARGO_TARPAULIN) ## Lines that the unit and property tests reach
 faults: ## The acceptance suite, kills and outages included, ROUNDS times in a row
 	for round in $$(seq $(or $(ROUNDS),10)); do \
 		echo "round $$round"; cargo test --package tidemark-acceptance || exit 1; done
+
+.PHONY: fuzz
+fuzz: ## Random and damaged bytes for whatever reads strangers' bytes, FUZZ_SECONDS long
+	$(PIPELINES)/fuzz.sh $(or $(FUZZ_SECONDS),600) tidemark-domain tidemark-protocol
 
 .PHONY: bench-report
 bench-report: ## What bench prints, also in target/bench.txt

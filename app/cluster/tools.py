@@ -31,7 +31,7 @@ KWOK = "0.7.0"
 DAPR = "1.18.1"
 ARGO_CD = "3.2.11"
 ARGO_ROLLOUTS = "1.8.3"
-HELM = "3.22.0"
+HELM = re.search(r"^HELM_PACKAGE := .*@v([\d.]+)$", (ROOT / "charts" / "charts.mk").read_text(), re.M).group(1)
 
 # Everything that is read from a module's own folder or built in it.
 MODULES = {

@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 import uuid
 
-from report import CACHE, COMPOSE_VERSION, Report, docker, expect, run, stand_ins
+from report import CACHE, COMPOSE_VERSION, Report, docker, expect, kill, run, stand_ins
 
 DOCKER = docker()
 NAME = "tidemark-check"
@@ -169,7 +169,7 @@ class System:
         """Kills a container's process from outside, so that it is a crash and no stop."""
         pid = int(self.state(".State.Pid", service))
         expect(pid > 1, f"{service} does not run")
-        os.kill(pid, 9)
+        kill(pid)
 
     def loses_nothing_while(self, broken):
         """Makes tasks and reads lists through the edge while `broken` breaks something. Whatever was acknowledged is

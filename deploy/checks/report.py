@@ -3,6 +3,7 @@
 import datetime
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -12,7 +13,9 @@ CACHE = pathlib.Path(
     os.environ.get("TIDEMARK_CACHE_DIR")
     or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "tidemark"
 )
-COMPOSE_VERSION = "2.39.1"
+COMPOSE_VERSION = re.search(
+    r"^COMPOSE_MODULE := .*@v([\d.]+)$", (PROJECT / "deploy" / "deploy.mk").read_text(encoding="utf-8"), re.M
+).group(1)
 
 
 class Failed(Exception):
@@ -34,6 +37,11 @@ def run(*command, check=True, timeout=600, **options):
     if check and done.returncode != 0:
         raise Failed(f"{' '.join(str(word) for word in command)}\n{done.stdout}{done.stderr}".strip())
     return done
+
+
+def kill(pid):
+    """Kills a process whoever it belongs to: a container's is not that of the user who runs the checks."""
+    run(*([] if os.geteuid() == 0 else ["sudo", "--non-interactive"]), "kill", "-9", pid)
 
 
 def docker():

@@ -50,6 +50,17 @@ CHANGES = {
     "an event that runs strangers' code": ("  pull_request:", "  pull_request_target:"),
 }
 
+STAGES = (
+    GOOD.replace("  pull_request:\n", "  push:\n    paths-ignore: [charts/tidemark/values-staging.yaml]\n")
+    .replace("      - run: make lint CARGO=cargo\n", "      - run: make stage\n        env:\n          GH_TOKEN: ${{ steps.app.outputs.token }}\n")
+)  # fmt: skip
+CHANGES_OF_STAGING = {
+    "the run's own token, which may not push": ("steps.app.outputs.token", "github.token"),
+    "the same by its other name": ("steps.app.outputs.token", "secrets.GITHUB_TOKEN"),
+    "a push that starts it again": ("    paths-ignore: [charts/tidemark/values-staging.yaml]\n", "    branches: [main]\n"),
+    "a push of anything that starts it again": ("  push:\n    paths-ignore: [charts/tidemark/values-staging.yaml]\n", "  push:\n"),
+}
+
 
 class AWorkflow(unittest.TestCase):
     def test_that_is_good_passes(self):
@@ -60,6 +71,15 @@ class AWorkflow(unittest.TestCase):
             with self.subTest(name):
                 self.assertIn(before, GOOD)
                 self.assertTrue(check.problems(name, GOOD.replace(before, after), {"lint"}))
+
+    def test_that_stages_passes(self):
+        self.assertEqual(check.problems("stages", STAGES, {"stage"}), [])
+
+    def test_that_stages_and_cannot_is_found_out(self):
+        for name, (before, after) in CHANGES_OF_STAGING.items():
+            with self.subTest(name):
+                self.assertIn(before, STAGES)
+                self.assertTrue(check.problems(name, STAGES.replace(before, after), {"stage"}))
 
 
 class TheMakefile(unittest.TestCase):

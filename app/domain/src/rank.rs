@@ -152,6 +152,13 @@ mod tests {
 
     proptest! {
         #[test]
+        fn any_text_is_read_or_refused(text in ".{0,80}|[0-9a-z]{0,80}") {
+            if let Ok(rank) = text.parse::<Rank>() {
+                prop_assert_eq!(rank.to_string(), text);
+            }
+        }
+
+        #[test]
         fn there_is_always_room_between_neighbours(moves in prop::collection::vec(0usize..64, 0..300)) {
             let mut ranks = vec![Rank::of_creation(at(1), 0)];
             for place in moves {

@@ -6,7 +6,11 @@
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
-use serde_avro_fast::{Schema, ser::SerializerConfig};
+use serde_avro_fast::{
+    Schema,
+    de::{DeserializerState, read::ReaderRead},
+    ser::SerializerConfig,
+};
 use tidemark_domain::{Actor, Change, Event, Group, Task};
 use uuid::Uuid;
 
@@ -289,7 +293,11 @@ pub fn decode(bytes: &[u8]) -> Result<HistoryEvent, DecodeError> {
 
 fn decode_datum(datum: &[u8]) -> Result<HistoryEvent, DecodeError> {
     let mut rest = datum;
-    let event = serde_avro_fast::from_datum_reader(&mut rest, &PARSED_SCHEMA).map_err(DecodeError::Avro)?;
+    let mut reader = ReaderRead::new(&mut rest);
+    // A text is as long as the bytes that are there: else a few of them could claim half a gigabyte of memory.
+    reader.max_alloc_size = datum.len();
+    let mut state = DeserializerState::new(reader, &PARSED_SCHEMA);
+    let event = HistoryEvent::deserialize(state.deserializer()).map_err(DecodeError::Avro)?;
     if rest.is_empty() { Ok(event) } else { Err(DecodeError::TrailingBytes(rest.len())) }
 }
 
@@ -315,6 +323,7 @@ pub fn partition_key(change: &Change, actor: &Actor) -> String {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use proptest::prelude::*;
     use tidemark_domain::{
         Comment, CommentId, GroupId, Rank, TaskId, TaskStatus, User, UserId, Workspace,
         comment::CommentText,
@@ -324,6 +333,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::damage::any_or_damaged;
 
     fn at(millisecond: i64) -> Timestamp {
         Timestamp::from_millisecond(millisecond).unwrap()
@@ -429,6 +439,32 @@ mod tests {
         let mut unknown = good;
         unknown[4] = 99;
         assert!(matches!(decode(&unknown), Err(DecodeError::UnknownSchema(99))));
+    }
+
+    #[test]
+    fn a_length_that_no_bytes_follow_reserves_no_memory() {
+        // The event's id is said to have 500,000,000 bytes.
+        let claim = [0, 0, 0, 0, 1, 0x80, 0x94, 0xeb, 0xdc, 0x03];
+        let Err(DecodeError::Avro(cause)) = decode(&claim) else { panic!("it was read") };
+        assert!(cause.to_string().contains("larger than allowed"), "{cause}");
+    }
+
+    /// Every kind of event in both formats, and a frame around nothing.
+    fn good() -> Vec<Vec<u8>> {
+        let events = every_change().into_iter().map(event);
+        let written =
+            events.flat_map(|event| [Format::Avro, Format::Json].map(|format| encode(&event, format)));
+        written.chain([vec![0, 0, 0, 0, 1]]).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in any_or_damaged(good())) {
+            if let Ok(event) = decode(&bytes) {
+                let written = serde_json::to_vec(&event).unwrap();
+                prop_assert_eq!(decode(&written).unwrap(), event);
+            }
+        }
     }
 
     #[test]

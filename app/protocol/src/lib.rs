@@ -4,6 +4,8 @@
 //! - [`ledger`]: the event on the topic `todo-history-events` (Avro in the schema registry's framing).
 //! - [`accounts`]: the gRPC service that the accounts role offers to the other roles.
 
+#[cfg(test)]
+mod damage;
 pub mod ledger;
 pub mod stored;
 

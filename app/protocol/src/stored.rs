@@ -178,7 +178,10 @@ pub fn read_user(page: u32, entry: &str, version: u64, bytes: Bytes) -> Result<U
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::damage::any_or_damaged;
 
     fn task() -> Task {
         Task {
@@ -213,5 +216,65 @@ mod tests {
         let error = read(&task, stored.encode_to_vec().into()).unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(error.to_string().contains(&task.id.entry()) && cause.contains("status"), "{error}: {cause}");
+    }
+
+    fn user() -> User {
+        User {
+            id: UserId::new(1, [1; 8]),
+            username: Username::parse("Ada").unwrap(),
+            display_name: DisplayName::parse("Ada L.").unwrap(),
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+            version: 2,
+        }
+    }
+
+    fn good() -> Vec<Vec<u8>> {
+        let (task, user) = (task(), user());
+        let group = Group {
+            id: GroupId::new(2, [9; 8]),
+            name: GroupName::parse("Garden").unwrap(),
+            discussion: Discussion::parse("When?").unwrap(),
+            created_by: user.id,
+            created_at: task.created_at,
+            updated_at: task.updated_at,
+            version: 1,
+        };
+        let comment = Comment {
+            id: CommentId::new(task.id, 0, [4; 8]),
+            text: CommentText::parse("Which colour?").unwrap(),
+            author: Actor { id: user.id, name: user.username.clone() },
+            created_at: task.created_at,
+        };
+        [write_group(&group), write_task(&task), write_comment(&comment), write_user(&user, "$argon2id$")]
+            .map(Vec::from)
+            .into()
+    }
+
+    proptest! {
+        #[test]
+        fn any_stored_bytes_are_read_or_refused(
+            bytes in any_or_damaged(good()),
+            entry in prop_oneof![3 => Just(task().id.entry()), 1 => any::<String>()],
+            page: u32,
+            version: u64,
+        ) {
+            let bytes = Bytes::from(bytes);
+            if let Ok(group) = read_group(page, &entry, version, bytes.clone()) {
+                prop_assert_eq!(read_group(page, &entry, version, write_group(&group)).unwrap(), group);
+            }
+            let group = task().id.group();
+            if let Ok(task) = read_task(group, page, &entry, version, bytes.clone()) {
+                prop_assert_eq!(read_task(group, page, &entry, version, write_task(&task)).unwrap(), task);
+            }
+            if let Ok(comment) = read_comment(task().id, page, &entry, bytes.clone()) {
+                let again = read_comment(task().id, page, &entry, write_comment(&comment));
+                prop_assert_eq!(again.unwrap(), comment);
+            }
+            if let Ok(UserRecord { user, password_hash }) = read_user(page, &entry, version, bytes) {
+                let again = read_user(page, &entry, version, write_user(&user, &password_hash)).unwrap();
+                prop_assert_eq!((again.user, again.password_hash), (user, password_hash));
+            }
+        }
     }
 }
