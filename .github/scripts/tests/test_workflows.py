@@ -33,11 +33,13 @@ class Coverage(unittest.TestCase):
 
     def setUp(self):
         self.job = workflow("pull-request")["jobs"]["coverage"]
-        self.tests = tomllib.loads((PROJECT / ".github" / "tarpaulin.toml").read_text(encoding="utf-8"))["tests"]
+        self.tests = tomllib.loads((PROJECT / "tarpaulin.toml").read_text(encoding="utf-8"))["tests"]
+        recipe = (PROJECT / ".github" / "pipelines.mk").read_text(encoding="utf-8")
+        self.build = re.search(r"tarpaulin --target-dir \$\(TIDEMARK_CACHE_DIR\)/(\S+)", recipe)[1]
 
     def test_keeps_the_build_and_the_tool(self):
         kept = steps(self.job, "actions/cache")[0]["path"].split()
-        self.assertIn(self.tests["target-dir"], kept)
+        self.assertIn(f"~/.cache/tidemark/{self.build}", kept)
         self.assertIn("~/.cache/tidemark/tools", kept)
 
     def test_uploads_the_result_and_not_the_build(self):
