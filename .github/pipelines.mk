@@ -89,7 +89,7 @@ faults: ## The acceptance suite, kills and outages included, ROUNDS times in a r
 
 .PHONY: fuzz
 fuzz: ## Random and damaged bytes for whatever reads strangers' bytes, FUZZ_SECONDS long
-	$(PIPELINES)/fuzz.sh $(or $(FUZZ_SECONDS),600) tidemark-domain tidemark-protocol
+	$(PIPELINES)/fuzz.sh $(or $(FUZZ_SECONDS),600) tidemark-domain tidemark-protocol tidemark
 
 .PHONY: bench-report
 bench-report: ## What bench prints, also in target/bench.txt

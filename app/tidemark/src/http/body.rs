@@ -114,3 +114,63 @@ pub fn null_clears<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<Option
     let text: Option<String> = serde::Deserialize::deserialize(reader)?;
     Ok(Some(text.unwrap_or_default()))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use proptest::{prelude::*, sample::Index};
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wish {
+        name: String,
+        version: Option<u64>,
+        #[serde(default, deserialize_with = "null_clears")]
+        note: Option<String>,
+        places: Vec<i8>,
+    }
+
+    const GOOD: &str = r#"{"name": "Fence \u00e4", "version": 3, "note": null, "places": [1, -2, 127]}"#;
+
+    fn request(body: Vec<u8>) -> Request {
+        Request::builder().header(header::CONTENT_TYPE, "application/json").body(Body::from(body)).unwrap()
+    }
+
+    /// Any bytes, what looks like an object, and a good body with some of its bytes changed or its end cut off.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let damaged = (prop::collection::vec(any::<(Index, u8)>(), 0..4), 0..=GOOD.len()).prop_map(
+            |(changes, length)| {
+                let mut bytes = GOOD.as_bytes().to_vec();
+                for (at, byte) in changes {
+                    let at = at.index(bytes.len());
+                    bytes[at] = byte;
+                }
+                // As often as not, all of it stays.
+                bytes.truncate(length * 2);
+                bytes
+            },
+        );
+        prop_oneof![
+            1 => prop::collection::vec(any::<u8>(), 0..200),
+            1 => r#"[ \n]{0,2}\{["a-z:0-9{}\[\],. ]{0,80}\}?"#.prop_map(String::into_bytes),
+            3 => damaged,
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_or_refused(bytes in bytes()) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            match runtime.block_on(read::<Wish>(request(bytes.clone()))) {
+                Ok(body) => {
+                    prop_assert_eq!(body.value, serde_json::from_slice::<Wish>(&bytes).unwrap());
+                    prop_assert_eq!(body.bytes, bytes);
+                }
+                Err(problem) => prop_assert!(problem.into_response().status().is_client_error()),
+            }
+        }
+    }
+}

@@ -395,3 +395,64 @@ fn halves(number: u128) -> (u64, u64) {
 fn joined(high: u64, low: u64) -> u128 {
     u128::from(high) << 64 | u128::from(low)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::*, sample::Index};
+
+    use super::{super::CollectionKey, *};
+
+    fn key() -> PageKey {
+        CollectionKey::parse("tasks/shared/group").unwrap().page(0)
+    }
+
+    /// The stored form of a page that has one of everything.
+    fn good() -> Vec<u8> {
+        let mut page = Page::absent();
+        page.body.entries.push(Entry {
+            id: "entry".to_owned(),
+            version: 2,
+            label: "New".to_owned(),
+            value: Bytes::from_static(b"value"),
+        });
+        page.body.pending.push("{}".to_owned());
+        let once = IdempotencyKey { key: [1; 16], fingerprint: [2; 16] };
+        page.push_key(KeyRecord::new(once, "entry".to_owned(), 10, true), 8);
+        page.push_event(OutboxEvent {
+            id: Uuid::from_u128(7),
+            partition_key: "group".to_owned(),
+            entity: "entry".to_owned(),
+            attributes: vec![("traceparent".to_owned(), "00".to_owned())],
+            payload: Bytes::from_static(b"payload"),
+        });
+        page.seal_commit(3, 4, 20, Duration::from_mins(1)).to_vec()
+    }
+
+    /// Any bytes, and a good page with some of its bytes changed or its end cut off.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let damaged =
+            (prop::collection::vec(any::<(Index, u8)>(), 0..4), any::<Index>()).prop_map(|(changes, end)| {
+                let mut bytes = good();
+                for (at, byte) in changes {
+                    let at = at.index(bytes.len());
+                    bytes[at] = byte;
+                }
+                // As often as not, all of it stays.
+                bytes.truncate(end.index(bytes.len() * 2));
+                bytes
+            });
+        prop_oneof![1 => prop::collection::vec(any::<u8>(), 0..200), 3 => damaged]
+    }
+
+    proptest! {
+        #[test]
+        fn any_stored_page_is_read_or_refused(bytes in bytes()) {
+            if let Ok(page) = Page::decode(&key(), bytes.into()) {
+                let again = Page::decode(&key(), page.body.encode_to_vec().into()).unwrap();
+                prop_assert_eq!(&again.body, &page.body);
+                prop_assert_eq!(again.outbox(), page.outbox());
+                prop_assert_eq!(again.bytes(), page.bytes());
+            }
+        }
+    }
+}
