@@ -79,8 +79,9 @@ crates-dry: ## Package every crate as a registry would get it; none is published
 	cargo package --workspace --no-verify --exclude-lockfile $(if $(CI),,--allow-dirty)
 
 .PHONY: coverage
-coverage: $(CARGO_TARPAULIN) ## Lines that the unit and property tests reach
+coverage: $(CARGO_TARPAULIN) ## Lines that the unit and property tests reach, and whether they are enough
 	$(CARGO_TARPAULIN) tarpaulin --target-dir $(TIDEMARK_CACHE_DIR)/coverage
+	python3 $(PIPELINES)/coverage.py target/coverage/lcov.info app/tidemark/src/pages 80 app/domain 70 app/protocol 70
 
 .PHONY: faults
 faults: ## The acceptance suite, kills and outages included, ROUNDS times in a row
