@@ -310,8 +310,8 @@ async fn an_event_carries_the_entity_as_it_stands_after_it(world: Arc<World>) ->
     let payload = world
         .observer
         .on_ledger("the change", SOON, |seen| {
-            let mut events = seen.iter().filter_map(|seen| seen.event());
-            events.find(|event| event.payload.entity_id == task && event.payload.entity_version == 2)
+            let mut events = seen.iter().filter_map(|seen| seen.event.as_ref());
+            events.find(|event| event.payload.entity_id == task && event.payload.entity_version == 2).cloned()
         })
         .await?
         .payload;
@@ -330,15 +330,15 @@ async fn a_registration_is_on_the_ledger_without_the_password(world: Arc<World>)
         .observer
         .on_ledger("the registration", SOON, |seen| {
             seen.iter()
-                .find(|seen| seen.event().is_some_and(|event| event.payload.entity_id == user))
+                .find(|seen| seen.event.as_ref().is_some_and(|event| event.payload.entity_id == user))
                 .cloned()
         })
         .await?;
     let bytes = String::from_utf8_lossy(&seen.payload);
     assert!(!bytes.contains(&password) && !bytes.contains("argon2"));
-    let event = seen.event().unwrap_or_else(|| panic!("no event in {bytes}"));
+    let event = seen.event.as_ref().unwrap_or_else(|| panic!("no event in {bytes}"));
     assert_eq!(
-        (event.event_type.as_str(), event.payload.changes),
+        (event.event_type.as_str(), event.payload.changes.clone()),
         ("registered", format!("User '{name}' registered"))
     );
     Ok(())

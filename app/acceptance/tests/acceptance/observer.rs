@@ -46,15 +46,10 @@ type Client = DaprClient<InterceptedService<Channel, ApiTokenInterceptor>>;
 pub struct Seen {
     pub partition: String,
     pub payload: Bytes,
+    /// The event, if it is one. Read once: trials look through all messages whenever one comes.
+    pub event: Option<HistoryEvent>,
     /// The key and the headers, and where the broker keeps it.
     pub metadata: HashMap<String, String>,
-}
-
-impl Seen {
-    /// The event, if it is one.
-    pub fn event(&self) -> Option<HistoryEvent> {
-        ledger::decode(&self.payload).ok()
-    }
 }
 
 pub struct Observer {
@@ -234,8 +229,8 @@ impl Notes {
             let (partition, offset) = (place("__partition"), place("__offset"));
             // A batch may come again. Dead letters name another topic's place, and are told apart by nothing.
             if topic != ledger::TOPIC || known.insert((topic.clone(), partition.clone(), offset)) {
-                let payload = payload.into();
-                seen.push(Arc::new(Seen { partition, payload, metadata: entry.metadata }));
+                let (event, payload) = (ledger::decode(&payload).ok(), payload.into());
+                seen.push(Arc::new(Seen { partition, payload, event, metadata: entry.metadata }));
             }
         }
         let notes = if topic == ledger::TOPIC { &self.ledger } else { &self.dead_letters };

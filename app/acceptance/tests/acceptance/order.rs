@@ -31,9 +31,11 @@ pub fn trials() -> Vec<Trial> {
 pub fn versions(seen: &[Arc<Seen>], entities: &HashSet<String>) -> BTreeMap<String, Vec<i64>> {
     let mut known = HashSet::new();
     let mut versions: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-    for HistoryEvent { event_id, event_type, payload, .. } in seen.iter().filter_map(|seen| seen.event()) {
+    for HistoryEvent { event_id, event_type, payload, .. } in
+        seen.iter().filter_map(|seen| seen.event.as_ref())
+    {
         if event_type != "commented" && entities.contains(&payload.entity_id) && known.insert(event_id) {
-            versions.entry(payload.entity_id).or_default().push(payload.entity_version);
+            versions.entry(payload.entity_id.clone()).or_default().push(payload.entity_version);
         }
     }
     versions
@@ -98,7 +100,7 @@ async fn events_of_each_entity_are_in_order_over_partitions_and_replicas(world: 
         .observer
         .ledger()
         .iter()
-        .filter(|seen| seen.event().is_some_and(|event| entities.contains(&event.payload.entity_id)))
+        .filter(|seen| seen.event.as_ref().is_some_and(|event| entities.contains(&event.payload.entity_id)))
         .map(|seen| seen.partition.clone())
         .collect();
     assert!(partitions.len() > 1, "several partitions took part: {partitions:?}");

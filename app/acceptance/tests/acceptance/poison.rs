@@ -115,7 +115,7 @@ async fn an_event_that_comes_twice_adds_no_line(world: Arc<World>) -> Outcome {
         .observer
         .on_ledger("the task's creation", WITHIN, |seen| {
             seen.iter()
-                .find(|seen| seen.event().is_some_and(|event| event.payload.entity_id == task))
+                .find(|seen| seen.event.as_ref().is_some_and(|event| event.payload.entity_id == task))
                 .cloned()
         })
         .await?;

@@ -1,5 +1,6 @@
 //! Stopping, in order and not, and what is there afterwards.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -164,7 +165,8 @@ async fn a_process_that_is_asked_to_stop_finishes_what_is_under_way_and_its_even
     world
         .observer
         .on_ledger("every event of the process that stopped", SOON, |seen| {
-            let told: Vec<String> = seen.iter().filter_map(|seen| seen.event()?.payload.task_id).collect();
+            let events = seen.iter().filter_map(|seen| seen.event.as_ref());
+            let told: HashSet<&String> = events.filter_map(|event| event.payload.task_id.as_ref()).collect();
             made.iter().all(|task| told.contains(task)).then_some(())
         })
         .await?;

@@ -16,7 +16,7 @@ use super::run::{Settings, Topology};
 use super::tokens::Mint;
 
 /// Within this, an event must be in the log: far more than it takes, for machines that do other things too.
-pub const SOON: Duration = Duration::from_secs(5);
+pub const SOON: Duration = Duration::from_secs(20);
 
 /// Within this, whatever was broken must work again.
 pub const RECOVERY: Duration = Duration::from_mins(1);
