@@ -328,18 +328,14 @@ async fn a_registration_is_on_the_ledger_without_the_password(world: Arc<World>)
     let user = world.anonymous().post("/api/auth/register", &body).await?.expect(201).id("user");
     let seen = world
         .observer
-        .on_ledger("the registration", SOON, |seen| {
-            seen.iter()
-                .find(|seen| seen.event.as_ref().is_some_and(|event| event.payload.entity_id == user))
-                .cloned()
-        })
+        .on_ledger("the registration", SOON, |seen| seen.iter().find(|seen| seen.is_of(&user)).cloned())
         .await?;
     let bytes = String::from_utf8_lossy(&seen.payload);
     assert!(!bytes.contains(&password) && !bytes.contains("argon2"));
     let event = seen.event.as_ref().unwrap_or_else(|| panic!("no event in {bytes}"));
     assert_eq!(
-        (event.event_type.as_str(), event.payload.changes.clone()),
-        ("registered", format!("User '{name}' registered"))
+        (event.event_type.as_str(), event.payload.changes.as_str()),
+        ("registered", format!("User '{name}' registered").as_str())
     );
     Ok(())
 }

@@ -52,6 +52,13 @@ pub struct Seen {
     pub metadata: HashMap<String, String>,
 }
 
+impl Seen {
+    /// Whether it is an event of this entity.
+    pub fn is_of(&self, entity: &str) -> bool {
+        self.event.as_ref().is_some_and(|event| event.payload.entity_id == entity)
+    }
+}
+
 pub struct Observer {
     client: Client,
     notes: Arc<Notes>,

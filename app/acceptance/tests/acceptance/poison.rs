@@ -113,11 +113,7 @@ async fn an_event_that_comes_twice_adds_no_line(world: Arc<World>) -> Outcome {
     let task = api.new_task(&group, "once").await?;
     let created = world
         .observer
-        .on_ledger("the task's creation", WITHIN, |seen| {
-            seen.iter()
-                .find(|seen| seen.event.as_ref().is_some_and(|event| event.payload.entity_id == task))
-                .cloned()
-        })
+        .on_ledger("the task's creation", WITHIN, |seen| seen.iter().find(|seen| seen.is_of(&task)).cloned())
         .await?;
     let again = created.payload.to_vec();
     // A batch with two of the same, and the same once more by itself; then something new on the same partition.
