@@ -13,34 +13,20 @@ mod users;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::FromRef,
-    routing::{get, post},
-};
-use tidemark_protocol::accounts::{
-    ListSigningKeysRequest, ListSigningKeysResponse, SigningKey,
-    accounts_server::{Accounts, AccountsServer},
-};
-use tonic::{Request, Response, Status};
-
 use self::{passwords::Passwords, signing::Signer, users::Users};
 use crate::{
     clock::Clock,
     dapr::SecretStore,
+    foundation::{Foundation, Offer},
     health::{Dependency, PROBE_DEADLINE},
-    identity::Verifier,
-    roles::{Foundation, Offer},
-    telemetry::WithCauses,
+    operations::Offered,
 };
 
-/// What the role's handlers share.
-#[derive(Clone, FromRef)]
+/// What the role's actions share.
 struct AccountsRole {
     users: Users,
     passwords: Passwords,
-    signer: Arc<Signer>,
-    verifier: Arc<Verifier>,
+    signer: Signer,
     clock: Arc<dyn Clock>,
 }
 
@@ -48,58 +34,27 @@ pub fn start(foundation: &Foundation) -> anyhow::Result<Offer> {
     let configuration = &foundation.configuration;
     let pages = foundation.start_pages("accounts", None);
     let secrets = SecretStore::new(foundation.sidecar.clone(), configuration.sidecar.secret_store.clone());
-    let signer = Arc::new(Signer::new(secrets, configuration.accounts.token_lifetime));
-    let role = AccountsRole {
+    let role = Arc::new(AccountsRole {
         users: Users::new(pages.clone(), configuration.events.clone())?,
         passwords: Passwords::new(&configuration.accounts)?,
-        signer: Arc::clone(&signer),
-        verifier: Arc::clone(&foundation.verifier),
+        signer: Signer::new(secrets, configuration.accounts.token_lifetime),
         clock: Arc::clone(&foundation.clock),
-    };
+    });
     let state = foundation.state.clone();
     let state = Dependency::new("state", true, move || {
         let state = state.clone();
         async move { Ok(state.ping(PROBE_DEADLINE).await?) }
     });
     Ok(Offer {
-        router: router(role),
-        services: vec![Box::new(move |routes, token| {
-            routes.add_service(AccountsServer::with_interceptor(Service { signer }, token));
-        })],
+        operations: vec![
+            Offered::new(&role, register::register),
+            Offered::new(&role, log_in::log_in),
+            Offered::new(&role, list_users::list_users),
+            Offered::new(&role, profile::show_profile),
+            Offered::new(&role, signing::list_signing_keys),
+        ],
         dependencies: vec![state],
         pages: Some(pages),
         ..Offer::default()
     })
-}
-
-fn router(role: AccountsRole) -> Router {
-    Router::new()
-        .route("/auth/register", post(register::handle))
-        .route("/api/auth/register", post(register::handle))
-        .route("/auth/login", post(log_in::handle))
-        .route("/api/auth/login", post(log_in::handle))
-        .route("/api/auth/users", get(list_users::handle))
-        .route("/api/users/me", get(profile::handle))
-        .route("/.well-known/jwks.json", get(signing::handle))
-        .with_state(role)
-}
-
-/// What other roles ask of this one.
-struct Service {
-    signer: Arc<Signer>,
-}
-
-#[async_trait::async_trait]
-impl Accounts for Service {
-    async fn list_signing_keys(
-        &self,
-        _: Request<ListSigningKeysRequest>,
-    ) -> Result<Response<ListSigningKeysResponse>, Status> {
-        let pair = self.signer.pair().await.map_err(|fault| {
-            tracing::warn!(error = %WithCauses(&fault), "signing key unavailable");
-            Status::unavailable("the signing key cannot be read at the moment")
-        })?;
-        let key = SigningKey { key_id: pair.key_id.clone(), public_key: pair.public_key.clone().into() };
-        Ok(Response::new(ListSigningKeysResponse { keys: vec![key] }))
-    }
 }

@@ -4,7 +4,7 @@
 use axum::{Json, Router, routing::get};
 use serde::Serialize;
 
-use crate::roles::Offer;
+use crate::foundation::Offer;
 
 pub fn start() -> Offer {
     Offer { router: Router::new().route("/", get(welcome)), ..Offer::default() }

@@ -10,6 +10,7 @@ use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
 use futures_util::future::join_all;
 use http::StatusCode;
 use serde::Serialize;
+use tidemark_api::Role;
 use tidemark_protocol::health::{
     Dependency as Reported, ReportRequest, ReportResponse,
     health_client::HealthClient,
@@ -22,7 +23,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     clock::Clock,
     dapr::{AddService, Invocation, Sidecar, invocation::InvocationChannel},
-    roles::{Foundation, Role},
+    foundation::Foundation,
     telemetry::WithCauses,
 };
 

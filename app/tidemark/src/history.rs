@@ -13,24 +13,22 @@ mod task_logs;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::FromRef, routing::get};
+use tidemark_api::Role;
 use tidemark_protocol::ledger;
 
 use self::{consumer::Consumer, log_summary::SummaryCache, schema::Schema};
 use crate::{
     configuration::MigrateConfiguration,
     dapr::{DatabaseBinding, Sidecar, Subscription},
+    foundation::{Foundation, Offer},
     health::{Dependency, PROBE_DEADLINE},
-    identity::Verifier,
-    roles::{Foundation, Offer, Role},
+    operations::Offered,
 };
 
-/// What the role's handlers share.
-#[derive(Clone, FromRef)]
+/// What the role's actions share.
 struct HistoryRole {
     database: DatabaseBinding,
-    summaries: Arc<SummaryCache>,
-    verifier: Arc<Verifier>,
+    summaries: SummaryCache,
 }
 
 /// Events in one batch at most: one statement writes them.
@@ -49,11 +47,10 @@ pub fn start(foundation: &Foundation) -> Offer {
     let schema = Schema::prepare(database.clone(), foundation);
     maintenance::start(database.clone(), schema.clone(), foundation);
     let consumer = Consumer::new(database.clone(), &foundation.ledger, schema, Arc::clone(&foundation.clock));
-    let role = HistoryRole {
+    let role = Arc::new(HistoryRole {
         database: database.clone(),
-        summaries: Arc::new(SummaryCache::new(configuration.log_summary_cache)),
-        verifier: Arc::clone(&foundation.verifier),
-    };
+        summaries: SummaryCache::new(configuration.log_summary_cache),
+    });
     let subscription = Subscription {
         components: configuration.history_pubsubs.clone(),
         topic: ledger::TOPIC,
@@ -68,7 +65,12 @@ pub fn start(foundation: &Foundation) -> Offer {
         async move { Ok(database.execute("SELECT 1", &[]).await?) }
     });
     Offer {
-        router: router(role),
+        operations: vec![
+            Offered::new(&role, log_summary::summarise_logs),
+            Offered::new(&role, group_logs::show_group_log),
+            Offered::new(&role, group_logs::summarise_task_logs),
+            Offered::new(&role, task_logs::show_task_log),
+        ],
         subscriptions: vec![subscription],
         dependencies: vec![dependency],
         ..Offer::default()
@@ -84,13 +86,4 @@ pub async fn migrate(configuration: &MigrateConfiguration) -> anyhow::Result<()>
     let engine = schema::ready_within(database, limit).await;
     anyhow::ensure!(engine.is_some(), "the history's tables were not ready within {limit:?}");
     Ok(())
-}
-
-fn router(role: HistoryRole) -> Router {
-    Router::new()
-        .route("/api/logs/groups", get(log_summary::handle))
-        .route("/api/logs/group/{id}", get(group_logs::handle))
-        .route("/api/logs/group/{id}/tasks", get(group_logs::tasks))
-        .route("/api/logs/task/{id}", get(task_logs::handle))
-        .with_state(role)
 }

@@ -1,16 +1,8 @@
-//! What all roles' HTTP interfaces have in common: errors, bodies, paging, conditions, safe retries.
+//! What surrounds every HTTP request, whatever it asks for: its id and trace, its body, the form of refusals.
 
 pub mod body;
-pub mod conditional;
-pub mod idempotency;
-pub mod page;
-pub mod path;
 pub mod problem;
-pub mod refusal;
 pub mod request;
 mod unread;
 
-pub use body::{Check, JsonBody};
-pub use page::{ListQuery, Query};
-pub use path::PathId;
 pub use problem::Problem;

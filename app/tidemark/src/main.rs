@@ -6,12 +6,15 @@ mod accounts;
 mod clock;
 mod configuration;
 mod dapr;
+mod foundation;
 mod gateway;
 mod health;
 mod history;
 mod http;
 mod identity;
 mod notifications;
+mod operations;
+#[expect(dead_code, reason = "becomes a crate of its own")]
 mod pages;
 mod roles;
 mod seed;
@@ -23,7 +26,8 @@ use std::{net::SocketAddr, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use configuration::{MigrateConfiguration, ServeConfiguration};
-use roles::Role;
+use roles::RoleName;
+use tidemark_api::Role;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -42,7 +46,7 @@ enum Command {
     Serve {
         /// The roles to run
         #[arg(value_enum)]
-        roles: Vec<Role>,
+        roles: Vec<RoleName>,
         #[command(flatten)]
         configuration: Box<ServeConfiguration>,
     },
@@ -59,6 +63,8 @@ enum Command {
         #[command(flatten)]
         configuration: Box<MigrateConfiguration>,
     },
+    /// Print the OpenAPI document of all operations
+    Openapi,
     /// Create the demo users and the sample board through a running API; what exists is left alone
     Seed {
         /// The API's base address
@@ -77,11 +83,15 @@ enum Command {
 async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve { roles, configuration } => {
-            let roles = if roles.is_empty() { Role::ALL.to_vec() } else { roles };
+            let roles = chosen(&roles);
             serve::run(*configuration, roles).await
         }
         Command::Config { describe, configuration } => check_configuration(describe, &configuration),
         Command::Migrate { configuration } => migrate(&configuration).await,
+        Command::Openapi => {
+            println!("{:#}", operations::openapi::document());
+            Ok(())
+        }
         Command::Seed { url } => seed::run(&url).await,
         Command::Health { address } => ask_health(address).await,
     };
@@ -92,6 +102,11 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// All roles, unless some are named.
+fn chosen(named: &[RoleName]) -> Vec<Role> {
+    if named.is_empty() { Role::ALL.to_vec() } else { named.iter().map(|name| name.0).collect() }
 }
 
 fn check_configuration(describe: bool, configuration: &ServeConfiguration) -> anyhow::Result<()> {

@@ -361,6 +361,11 @@ impl Pages {
         Ok(known.map_or_else(|| stored.clone(), |known| known.counts_over(stored.clone())).summary())
     }
 
+    /// How many pages a collection has at most: no page has a number from here on.
+    pub fn pages_per_collection(&self) -> u32 {
+        self.engine.configuration.pages_per_collection
+    }
+
     pub fn health(&self) -> Health {
         self.engine.relay.health()
     }

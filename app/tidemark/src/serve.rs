@@ -4,7 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, middleware, routing::get};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::future::join_all;
+use tidemark_api::{
+    Role,
+    accounts::{ListSigningKeys, SigningKey},
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -18,12 +23,13 @@ use crate::{
     clock::SystemClock,
     configuration::ServeConfiguration,
     dapr::{AppChannel, Invocation, Sidecar, StateComponent, TopicPublisher},
+    foundation::{Foundation, Offer},
     health::{self, Monitor},
     http::{problem, request},
-    identity::{PublicKeys, Verifier},
+    identity::{KeySource, KeysUnavailable, PublicKeys, Verifier},
+    operations::{self, Call, Registry, RoleClient, client::Here},
     pages::Pages,
-    roles::{Foundation, Offer, Role},
-    telemetry,
+    roles, telemetry,
     telemetry::WithCauses,
 };
 
@@ -38,18 +44,29 @@ pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow:
         .await
         .context("bind APP_CHANNEL_ADDRESS")?;
 
+    let here = Here::default();
     let foundation = lay_foundation(configuration, roles)?;
-    let offers: Vec<Offer> =
-        foundation.roles.iter().map(|role| foundation.start(*role)).collect::<anyhow::Result<_>>()?;
+    let mut offers: Vec<Offer> = foundation
+        .roles
+        .iter()
+        .map(|role| roles::start(*role, &foundation))
+        .collect::<anyhow::Result<_>>()?;
+    let offered = offers.iter_mut().flat_map(|offer| std::mem::take(&mut offer.operations));
+    let registry = Registry::new(&foundation.roles, offered, verifier(&foundation, &here)?)?;
+    let registry = Arc::new(registry);
+    // Set once, here.
+    let _ = here.set(Arc::downgrade(&registry));
     let dependencies = offers.iter().flat_map(|offer| offer.dependencies.clone()).collect();
     let monitor = Arc::new(Monitor::new(&foundation, dependencies)?);
 
     let mut router = Router::new()
         .merge(health::router(Arc::clone(&monitor)))
+        .merge(operations::http::router(&registry))
         .route("/metrics", get(move || async move { metrics.render() }));
     let mut app_channel = AppChannel {
         subscriptions: Vec::new(),
         services: vec![monitor.service()],
+        operations: Box::new(move |token| operations::invoke::router(&registry, token)),
         token: foundation.configuration.sidecar.app_token.clone(),
         tasks: foundation.tasks.clone(),
         draining: foundation.stopping.clone(),
@@ -57,7 +74,6 @@ pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow:
     let mut pages = Vec::new();
     for offer in offers {
         router = router.merge(offer.router);
-        app_channel.services.extend(offer.services);
         app_channel.subscriptions.extend(offer.subscriptions);
         pages.extend(offer.pages);
     }
@@ -96,7 +112,6 @@ fn service_name(roles: &[Role]) -> String {
 fn lay_foundation(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow::Result<Foundation> {
     let clock = Arc::new(SystemClock);
     let sidecar = Sidecar::new(&configuration.sidecar)?;
-    let accounts = Invocation::channel(&sidecar, &configuration.sidecar.accounts_app_id)?;
     let state = StateComponent::new(
         sidecar.clone(),
         configuration.state.state_store.clone(),
@@ -111,13 +126,34 @@ fn lay_foundation(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow
         roles,
         state,
         ledger,
-        verifier: Arc::new(Verifier::new(PublicKeys::new(accounts), clock.clone())),
         sidecar,
         clock,
         configuration: Arc::new(configuration),
         tasks: TaskTracker::new(),
         stopping: CancellationToken::new(),
     })
+}
+
+fn verifier(foundation: &Foundation, here: &Here) -> anyhow::Result<Arc<Verifier>> {
+    let accounts =
+        Invocation::channel(&foundation.sidecar, &foundation.configuration.sidecar.accounts_app_id)?;
+    let accounts = RoleClient::new(Role::Accounts, Here::clone(here), accounts);
+    let keys = PublicKeys::new(Arc::new(AccountsKeys(accounts)));
+    Ok(Arc::new(Verifier::new(keys, Arc::clone(&foundation.clock))))
+}
+
+/// The signing keys, asked of the accounts role.
+struct AccountsKeys(RoleClient);
+
+#[async_trait::async_trait]
+impl KeySource for AccountsKeys {
+    async fn keys(&self) -> Result<Vec<(String, Vec<u8>)>, KeysUnavailable> {
+        let answer = self.0.call(&Call::nobodys(), &ListSigningKeys {}).await;
+        let keys = answer.map_err(|fault| KeysUnavailable(fault.into()))?.output.keys;
+        let read = |key: SigningKey| Ok((key.kid, URL_SAFE_NO_PAD.decode(key.x)?));
+        let keys = keys.into_iter().map(read).collect::<Result<_, base64::DecodeError>>();
+        keys.map_err(|fault| KeysUnavailable(fault.into()))
+    }
 }
 
 async fn serve_http(listener: TcpListener, router: Router, stop: CancellationToken) -> std::io::Result<()> {

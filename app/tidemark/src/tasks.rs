@@ -12,11 +12,13 @@ mod create_group;
 mod create_task;
 mod delete_group;
 mod delete_task;
+mod edit_group;
 mod edit_task;
 mod list_comments;
 mod list_groups;
 mod list_tasks;
 mod move_task;
+mod refusals;
 mod show_group;
 mod show_task;
 mod update_group;
@@ -24,66 +26,47 @@ mod update_task;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::FromRef,
-    routing::{get, post, put},
-};
-
 use self::{board::Board, cascade::Cascades};
 use crate::{
     dapr::{Message, StateComponent, TopicPublisher},
+    foundation::{Foundation, Offer},
     health::{Dependency, PROBE_DEADLINE},
-    identity::Verifier,
+    operations::Offered,
     pages::Pages,
-    roles::{Foundation, Offer},
 };
 
-/// What the role's handlers share.
-#[derive(Clone, FromRef)]
+/// What the role's actions share.
 struct TasksRole {
     board: Board,
     cascades: Arc<Cascades>,
-    verifier: Arc<Verifier>,
 }
 
 pub fn start(foundation: &Foundation) -> Offer {
     let events = &foundation.configuration.events;
     let cascades = Arc::new(Cascades::new(events.clone()));
     let pages = foundation.start_pages("tasks", Some(cascades.clone()));
-    let role = TasksRole {
-        board: Board::new(pages.clone(), events.clone()),
-        cascades,
-        verifier: Arc::clone(&foundation.verifier),
-    };
+    let role = Arc::new(TasksRole { board: Board::new(pages.clone(), events.clone()), cascades });
     let mut dependencies = vec![state_dependency(foundation.state.clone())];
     if events.kafka_enabled {
         dependencies.push(broker_dependency(&foundation.ledger, pages.clone()));
     }
-    Offer { router: router(role), dependencies, pages: Some(pages), ..Offer::default() }
-}
-
-fn router(role: TasksRole) -> Router {
-    let mut router = Router::new()
-        .route("/api/groups", get(list_groups::handle).post(create_group::handle))
-        .route(
-            "/api/groups/{id}",
-            get(show_group::handle).put(update_group::handle).delete(delete_group::handle),
-        )
-        .route("/api/groups/{id}/tasks", post(create_task::in_group).get(list_tasks::of_group));
-    // The paths without /api serve clients of the older API.
-    for base in ["/api/tasks", "/tasks"] {
-        router = router
-            .route(base, get(list_tasks::handle).post(create_task::anywhere))
-            .route(
-                &format!("{base}/{{id}}"),
-                get(show_task::handle).put(update_task::handle).delete(delete_task::handle),
-            )
-            .route(&format!("{base}/{{id}}/status"), put(change_status::handle))
-            .route(&format!("{base}/{{id}}/position"), put(move_task::handle))
-            .route(&format!("{base}/{{id}}/comments"), get(list_comments::handle).post(add_comment::handle));
-    }
-    router.with_state(role)
+    let operations = vec![
+        Offered::new(&role, list_groups::list_groups),
+        Offered::new(&role, create_group::create_group),
+        Offered::new(&role, show_group::show_group),
+        Offered::new(&role, update_group::update_group),
+        Offered::new(&role, delete_group::delete_group),
+        Offered::new(&role, list_tasks::list_tasks),
+        Offered::new(&role, create_task::create_task),
+        Offered::new(&role, show_task::show_task),
+        Offered::new(&role, update_task::update_task),
+        Offered::new(&role, change_status::change_status),
+        Offered::new(&role, move_task::move_task),
+        Offered::new(&role, delete_task::delete_task),
+        Offered::new(&role, list_comments::list_comments),
+        Offered::new(&role, add_comment::add_comment),
+    ];
+    Offer { operations, dependencies, pages: Some(pages), ..Offer::default() }
 }
 
 fn state_dependency(state: StateComponent) -> Dependency {

@@ -1,49 +1,35 @@
-//! `GET /api/users/me`: the caller.
+//! The caller.
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
+use std::sync::Arc;
+
+use tidemark_api::{
+    Refusal,
+    accounts::{self, ShowProfile, UserAnswer},
+    values::Moment,
 };
-use http::header;
-use serde::Serialize;
-use serde_json::json;
 use tidemark_domain::User;
 
 use super::{AccountsRole, log_in::refuse_read};
-use crate::{
-    http::{Problem, conditional},
-    identity::Caller,
-};
+use crate::operations::{Answer, Call};
 
 /// A user as others see them.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UserBody {
-    #[serde(rename = "_id")]
-    id: String,
-    username: String,
-    display_name: String,
-    created_at: String,
-    updated_at: String,
-}
-
-impl From<&User> for UserBody {
-    fn from(user: &User) -> Self {
-        Self {
-            id: user.id.to_string(),
-            username: user.username.as_str().to_owned(),
-            display_name: user.display_name.as_str().to_owned(),
-            created_at: format!("{:.3}", user.created_at),
-            updated_at: format!("{:.3}", user.updated_at),
-        }
+pub fn body(user: &User) -> accounts::User {
+    accounts::User {
+        id: user.id.to_string(),
+        username: user.username.as_str().to_owned(),
+        display_name: user.display_name.as_str().to_owned(),
+        created_at: Moment(format!("{:.3}", user.created_at)),
+        updated_at: Moment(format!("{:.3}", user.updated_at)),
     }
 }
 
-/// Answers 200 with the user.
-pub async fn handle(State(role): State<AccountsRole>, caller: Caller) -> Result<Response, Problem> {
-    let user = role.users.by_id(caller.actor.id).await.map_err(|fault| refuse_read(&fault))?;
-    let user = user.ok_or_else(|| Problem::not_found("user", caller.actor.id))?;
-    let etag = [(header::ETAG, conditional::etag(user.version))];
-    Ok((etag, Json(json!({ "user": UserBody::from(&user) }))).into_response())
+pub async fn show_profile(
+    role: Arc<AccountsRole>,
+    call: Call,
+    _: ShowProfile,
+) -> Result<Answer<UserAnswer>, Refusal> {
+    let id = call.caller()?.actor.id;
+    let user = role.users.by_id(id).await.map_err(|fault| refuse_read(&fault))?;
+    let user = user.ok_or_else(|| Refusal::not_found("user", id))?;
+    Ok(Answer::from(UserAnswer { user: body(&user) }).at_version(user.version))
 }

@@ -1,78 +1,58 @@
-//! `POST /api/auth/register` (also `/auth/register`): a new user.
+//! A new user.
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
+use std::sync::Arc;
+
+use tidemark_api::{
+    Reason, Refusal,
+    accounts::{Register, UserAnswer},
 };
-use http::StatusCode;
-use serde::Deserialize;
-use serde_json::json;
-use tidemark_domain::{
-    User, UserId,
-    user::{DisplayName, Password, Username},
-};
+use tidemark_domain::user::{DisplayName, Password, Username};
 
 use super::{
-    AccountsRole,
-    profile::UserBody,
-    users::{self, NewUser, Refusal},
+    AccountsRole, profile,
+    users::{self, NewUser, RegistrationRefused},
 };
 use crate::{
-    http::{
-        Check, JsonBody, Problem,
-        idempotency::{self, IdempotencyKey},
-        refusal, request,
-    },
+    operations::{Answer, Call, Check, refusals},
     pages::{EditError, Once},
     telemetry::trace_context::TraceContext,
 };
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Registration {
-    username: Option<String>,
-    password: Option<String>,
-    display_name: Option<String>,
-}
-
-/// Answers 201 with the user; 400 for names and passwords against the rules, 409 for a name that is taken.
-pub async fn handle(
-    State(role): State<AccountsRole>,
-    key: IdempotencyKey,
-    JsonBody { value: body, bytes }: JsonBody<Registration>,
-) -> Result<Response, Problem> {
+pub async fn register(
+    role: Arc<AccountsRole>,
+    call: Call,
+    input: Register,
+) -> Result<Answer<UserAnswer>, Refusal> {
     let mut check = Check::default();
-    let username = check.field("/username", Username::parse(body.username.as_deref().unwrap_or_default()));
-    let password = check.field("/password", Password::parse(body.password.as_deref().unwrap_or_default()));
-    let display_name =
-        check.field("/displayName", DisplayName::parse(body.display_name.as_deref().unwrap_or_default()));
-    let parsed = username.zip(password).zip(display_name);
-    let ((username, password), display_name) = check.finish(parsed)?;
+    let username = check.field("/username", Username::parse(&input.username));
+    let password = check.field("/password", Password::parse(&input.password));
+    let display_name = input.display_name.as_deref().unwrap_or_default();
+    let display_name = check.field("/displayName", DisplayName::parse(display_name));
+    let (Some(username), Some(password), Some(display_name)) = (username, password, display_name) else {
+        return Err(check.refusal());
+    };
 
+    // Nobody is logged in yet: the key belongs to the name.
+    let key = call.identity(&username.folded(), &input).map(Into::into);
     let password_hash = role.passwords.hash(password).await.map_err(|fault| super::log_in::refuse(&fault))?;
     let traceparent = TraceContext::current().map(TraceContext::traceparent);
     let new = NewUser { username, display_name, password_hash, traceparent };
-    // Nobody is logged in yet: the key belongs to the name.
-    let nobody = UserId::new(0, [0; 8]);
-    let operation = format!("register {}", new.username.folded());
-    let key = key.identify(nobody, &operation, &bytes).map(Into::into);
-    let (user, replayed): (User, bool) = match role.users.register(new, key).await {
-        Ok(Once::First(user)) => (user, false),
-        Ok(Once::Again(first)) => {
-            let record =
-                users::read(&first.entry, first.page.number()).map_err(|fault| request::internal(&fault))?;
-            (record.user, true)
+    let (user, replayed) = match role.users.register(new, key).await.map_err(refuse)? {
+        Once::First(user) => (user, false),
+        Once::Again(first) => {
+            let record = users::read(&first.entry, first.page.number());
+            (record.map_err(|fault| refusals::internal(&fault))?.user, true)
         }
-        Err(EditError::Rejected(Refusal::NameTaken)) => {
-            return Err(Problem::new(StatusCode::CONFLICT, "username-taken", "this user name is taken"));
-        }
-        Err(EditError::Rejected(Refusal::Corrupt(fault))) => return Err(request::internal(&fault)),
-        Err(other) => return Err(refusal::of_edit(other)),
     };
-    let mut response = (StatusCode::CREATED, Json(json!({ "user": UserBody::from(&user) }))).into_response();
-    if replayed {
-        idempotency::mark_replayed(&mut response);
+    Ok(Answer::from(UserAnswer { user: profile::body(&user) }).replayed(replayed))
+}
+
+fn refuse(fault: EditError<RegistrationRefused>) -> Refusal {
+    match fault {
+        EditError::Rejected(RegistrationRefused::NameTaken) => {
+            Refusal::new(Reason::UsernameTaken, "this user name is taken")
+        }
+        EditError::Rejected(RegistrationRefused::Corrupt(fault)) => refusals::internal(&fault),
+        other => refusals::of_edit(other),
     }
-    Ok(response)
 }

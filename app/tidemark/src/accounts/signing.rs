@@ -4,26 +4,24 @@
 use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderValue, header};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::ExposeSecret;
-use serde_json::json;
 use sha2::{Digest, Sha256};
+use tidemark_api::{
+    Refusal,
+    accounts::{self, ListSigningKeys, SigningKeys},
+};
 use tidemark_domain::{User, Workspace};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use super::AccountsRole;
 use crate::{
     dapr::{SecretStore, SidecarError},
-    http::request,
     identity::token::{AUDIENCE, Claims, ISSUER},
+    operations::{Answer, Call, refusals},
 };
 
 /// The name of the key in the secret store: an Ed25519 private key, PKCS#8 in PEM.
@@ -112,23 +110,24 @@ impl SigningPair {
     }
 }
 
-/// `GET /.well-known/jwks.json`: the public keys, RFC 7517 and RFC 8037.
-pub async fn handle(State(signer): State<Arc<Signer>>) -> Response {
-    match signer.pair().await {
-        Ok(pair) => {
-            let key = json!({
-                "kty": "OKP",
-                "crv": "Ed25519",
-                "alg": "EdDSA",
-                "use": "sig",
-                "kid": pair.key_id,
-                "x": URL_SAFE_NO_PAD.encode(&pair.public_key),
-            });
-            let cache = (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
-            ([cache], Json(json!({ "keys": [key] }))).into_response()
-        }
-        Err(fault) => {
-            request::unavailable("the signing keys cannot be read at the moment", &fault).into_response()
-        }
-    }
+/// How long the public keys may be kept by whoever has read them.
+const KEPT: Duration = Duration::from_mins(5);
+
+pub async fn list_signing_keys(
+    role: Arc<AccountsRole>,
+    _: Call,
+    _: ListSigningKeys,
+) -> Result<Answer<SigningKeys>, Refusal> {
+    let pair = role.signer.pair().await;
+    let pair =
+        pair.map_err(|fault| refusals::unavailable("the signing keys cannot be read at the moment", &fault))?;
+    let key = accounts::SigningKey {
+        kty: "OKP".to_owned(),
+        crv: "Ed25519".to_owned(),
+        alg: "EdDSA".to_owned(),
+        purpose: "sig".to_owned(),
+        kid: pair.key_id.clone(),
+        x: URL_SAFE_NO_PAD.encode(&pair.public_key),
+    };
+    Ok(Answer::from(SigningKeys { keys: vec![key] }).good_for(KEPT))
 }

@@ -41,7 +41,7 @@ pub enum ReadUsersError {
 
 /// Why a registration was turned down.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum RegistrationRefused {
     #[error("the user name is taken")]
     NameTaken,
     #[error(transparent)]
@@ -95,13 +95,13 @@ impl Users {
         &self,
         new: NewUser,
         key: Option<IdempotencyKey>,
-    ) -> Result<Once<User>, EditError<Refusal>> {
+    ) -> Result<Once<User>, EditError<RegistrationRefused>> {
         let page = self.page_of(&new.username);
         let number = page.number();
         let (publish, format) = (self.events.kafka_enabled, self.events.event_format.into());
         let edit = move |edit: &mut crate::pages::PageEdit<'_>| {
             if find_by_name(edit.entries(), number, &new.username)?.is_some() {
-                return Err(Refusal::NameTaken);
+                return Err(RegistrationRefused::NameTaken);
             }
             let now = edit.now();
             let user = User {

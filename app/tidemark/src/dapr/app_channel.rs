@@ -68,6 +68,9 @@ pub trait EventConsumer: Send + Sync {
 /// Adds an internal gRPC service, wrapped in the check that the sidecar is calling.
 pub type AddService = Box<dyn FnOnce(&mut RoutesBuilder, AppToken) + Send>;
 
+/// Makes routes of the operations that other roles may call, each behind the same check.
+pub type AddRoutes = Box<dyn FnOnce(&AppToken) -> axum::Router + Send>;
+
 /// A topic that a role listens to.
 #[derive(Clone)]
 pub struct Subscription {
@@ -82,8 +85,10 @@ pub struct Subscription {
 /// Everything the sidecar may call in this process.
 pub struct AppChannel {
     pub subscriptions: Vec<Subscription>,
-    /// The roles' internal services. Each is wrapped by [`AppChannel::routes`] in the token check.
+    /// Internal services. Each is wrapped by [`AppChannel::routes`] in the token check.
     pub services: Vec<AddService>,
+    /// The operations that other roles may call.
+    pub operations: AddRoutes,
     pub token: Option<SecretString>,
     pub tasks: TaskTracker,
     /// Cancelled when the process drains: health then says so, and the sidecar stops delivering.
@@ -111,7 +116,8 @@ impl AppChannel {
         for add in self.services {
             add(&mut builder, token.clone());
         }
-        builder.routes()
+        let operations = (self.operations)(&token);
+        Routes::from(builder.routes().into_axum_router().merge(operations))
     }
 }
 
@@ -152,8 +158,11 @@ struct Callback {
 }
 
 impl Callback {
-    fn consumer(&self, topic: &str) -> Option<Arc<dyn EventConsumer>> {
-        let subscription = self.subscriptions.iter().find(|subscription| subscription.topic == topic)?;
+    fn consumer(&self, component: &str, topic: &str) -> Option<Arc<dyn EventConsumer>> {
+        let listens = |subscription: &&Subscription| {
+            subscription.topic == topic && subscription.components.iter().any(|name| name == component)
+        };
+        let subscription = self.subscriptions.iter().find(listens)?;
         Some(Arc::clone(&subscription.consumer))
     }
 }
@@ -186,9 +195,10 @@ impl AppCallback for Callback {
         request: Request<TopicEventBulkRequest>,
     ) -> Result<Response<TopicEventBulkResponse>, Status> {
         self.token.check(&request)?;
-        let TopicEventBulkRequest { topic, entries, .. } = request.into_inner();
-        let Some(consumer) = self.consumer(&topic) else {
-            return Err(Status::failed_precondition(format!("no role here listens to {topic}")));
+        let TopicEventBulkRequest { topic, pubsub_name, entries, .. } = request.into_inner();
+        let Some(consumer) = self.consumer(&pubsub_name, &topic) else {
+            let refusal = format!("no role here listens to {topic} of {pubsub_name}");
+            return Err(Status::failed_precondition(refusal));
         };
         let mut entry_ids = Vec::with_capacity(entries.len());
         let mut batch = Vec::with_capacity(entries.len());
@@ -303,21 +313,47 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_batch_is_handled_in_the_trace_of_its_first_recorded_event() {
-        let consumer = Arc::new(Traced::default());
-        let callback = Callback {
-            subscriptions: vec![Subscription {
-                components: Vec::new(),
-                topic: "marks",
-                largest_batch: 10,
-                longest_wait_milliseconds: 1,
-                consumer: Arc::clone(&consumer) as Arc<dyn EventConsumer>,
-            }],
+    fn callback(subscriptions: Vec<Subscription>) -> Callback {
+        Callback {
+            subscriptions,
             token: AppToken::new(None),
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
+        }
+    }
+
+    fn listening(component: &str, consumer: &Arc<Traced>) -> Subscription {
+        Subscription {
+            components: vec![component.to_owned()],
+            topic: "marks",
+            largest_batch: 10,
+            longest_wait_milliseconds: 1,
+            consumer: Arc::clone(consumer) as Arc<dyn EventConsumer>,
+        }
+    }
+
+    #[tokio::test]
+    async fn two_roles_that_listen_to_one_topic_each_get_what_their_own_component_brings() {
+        let (one, other) = (Arc::new(Traced::default()), Arc::new(Traced::default()));
+        let callback = callback(vec![listening("pubsub-one", &one), listening("pubsub-other", &other)]);
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let request = TopicEventBulkRequest {
+            topic: "marks".to_owned(),
+            pubsub_name: "pubsub-other".to_owned(),
+            entries: vec![TopicEventBulkRequestEntry {
+                metadata: [("traceparent".to_owned(), trace.to_owned())].into(),
+                ..TopicEventBulkRequestEntry::default()
+            }],
+            ..TopicEventBulkRequest::default()
         };
+        callback.on_bulk_topic_event(Request::new(request)).await.unwrap();
+        assert!(one.0.lock().unwrap().is_none() && other.0.lock().unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_handled_in_the_trace_of_its_first_recorded_event() {
+        let consumer = Arc::new(Traced::default());
+        let callback = callback(vec![listening("pubsub", &consumer)]);
         let traces = ["0-00", "1-01", "2-01"].map(|end| {
             let (digit, flags) = end.split_once('-').unwrap();
             format!("00-0af7651916cd43dd8448eb211c80319{digit}-b7ad6b7169203331-{flags}")
@@ -329,6 +365,7 @@ mod tests {
         });
         let request = TopicEventBulkRequest {
             topic: "marks".to_owned(),
+            pubsub_name: "pubsub".to_owned(),
             entries: entries.collect(),
             ..TopicEventBulkRequest::default()
         };

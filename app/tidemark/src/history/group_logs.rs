@@ -1,49 +1,37 @@
-//! `GET /api/logs/group/{id}` and `GET /api/logs/group/{id}/tasks`: what happened in a group. A deleted group
-//! keeps its log.
+//! What happened in a group. A deleted group keeps its log.
 
-use axum::{Json, extract::State};
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use tidemark_api::{
+    Refusal,
+    history::{Logs, ShowGroupLog, SummariseTaskLogs, TaskSummaries},
+};
 use tidemark_domain::GroupId;
 
 use super::{
     HistoryRole,
-    logs::{self, LogQuery, Logs, refuse},
+    logs::{self, Page, refuse},
 };
-use crate::{
-    http::{PathId, Problem, Query},
-    identity::Caller,
-};
+use crate::operations::{self, Answer, Call};
 
-/// Answers 200 with the group's log, newest first; empty for a group that nobody has heard of.
-pub async fn handle(
-    State(role): State<HistoryRole>,
-    caller: Caller,
-    PathId(id): PathId<GroupId>,
-    Query(query): Query<LogQuery>,
-) -> Result<Json<Logs>, Problem> {
-    logs::newest_first(&role.database, &caller.workspace, "group_id", &id.to_string(), &query).await
+/// Empty for a group that nobody has heard of.
+pub async fn show_group_log(
+    role: Arc<HistoryRole>,
+    call: Call,
+    input: ShowGroupLog,
+) -> Result<Answer<Logs>, Refusal> {
+    let id: GroupId = operations::id("group", &input.id)?;
+    let workspace = &call.caller()?.workspace;
+    let page = Page { limit: input.limit, cursor: input.cursor.as_deref() };
+    logs::newest_first(&role.database, workspace, "group_id", &id.to_string(), page).await
 }
 
-#[derive(Serialize)]
-pub struct TaskSummaries {
-    tasks: Vec<TaskSummary>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct TaskSummary {
-    task_id: String,
-    task_name: Option<String>,
-    /// A number as text, as the group summary has it.
-    log_count: String,
-    last_activity: String,
-}
-
-/// Answers 200 with how much happened to each task of the group, the latest first; at most 1000.
-pub async fn tasks(
-    State(role): State<HistoryRole>,
-    caller: Caller,
-    PathId(id): PathId<GroupId>,
-) -> Result<Json<TaskSummaries>, Problem> {
+pub async fn summarise_task_logs(
+    role: Arc<HistoryRole>,
+    call: Call,
+    input: SummariseTaskLogs,
+) -> Result<Answer<TaskSummaries>, Refusal> {
+    let id: GroupId = operations::id("group", &input.id)?;
     let sql = r#"SELECT task_id,
                         (array_agg(task_name ORDER BY "timestamp" DESC, id DESC))[1] AS task_name,
                         count(*)::text AS log_count,
@@ -53,6 +41,6 @@ pub async fn tasks(
                  GROUP BY task_id
                  ORDER BY max("timestamp") DESC, task_id
                  LIMIT 1000"#;
-    let rows = role.database.rows(sql, &[&id.to_string(), caller.workspace.as_str()]).await;
-    Ok(Json(TaskSummaries { tasks: rows.map_err(|fault| refuse(&fault))? }))
+    let rows = role.database.rows(sql, &[&id.to_string(), call.caller()?.workspace.as_str()]).await;
+    Ok(TaskSummaries { tasks: rows.map_err(|fault| refuse(&fault))? }.into())
 }

@@ -1,23 +1,19 @@
-//! `GET /api/logs/groups`: how much happened in each group, served from memory for a while.
+//! How much happened in each group, served from memory for a while.
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
-use http::{HeaderMap, HeaderValue, header};
 use quick_cache::sync::Cache;
-use serde::{Deserialize, Serialize};
+use tidemark_api::{
+    Refusal,
+    history::{GroupSummaries, GroupSummary, SummariseLogs},
+};
 use tidemark_domain::Workspace;
 use tokio::time::Instant;
 
 use super::{HistoryRole, logs::refuse};
 use crate::{
     dapr::{DatabaseBinding, DatabaseError},
-    http::Problem,
-    identity::Caller,
+    operations::{Answer, Call},
 };
 
 /// Workspaces whose summary is kept.
@@ -33,20 +29,6 @@ pub struct SummaryCache {
 struct Kept {
     read_at: Instant,
     groups: Arc<Vec<GroupSummary>>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct GroupSummary {
-    group_id: String,
-    group_name: Option<String>,
-    /// A number as text: clients of the older API read it so.
-    log_count: String,
-    last_activity: String,
-}
-
-#[derive(Serialize)]
-struct Summaries<'a> {
-    groups: &'a [GroupSummary],
 }
 
 impl SummaryCache {
@@ -82,19 +64,13 @@ impl SummaryCache {
     }
 }
 
-/// Answers 200 with the groups, the latest active first. `Cache-Control: no-cache` asks for fresh numbers.
-pub async fn handle(
-    State(role): State<HistoryRole>,
-    caller: Caller,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let asked = headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
-    let fresh = asked.is_some_and(|asked| asked.contains("no-cache"));
-    let kept = role.summaries.get(&role.database, &caller.workspace, fresh).await;
+pub async fn summarise_logs(
+    role: Arc<HistoryRole>,
+    call: Call,
+    _: SummariseLogs,
+) -> Result<Answer<GroupSummaries>, Refusal> {
+    let kept = role.summaries.get(&role.database, &call.caller()?.workspace, call.wants_fresh()).await;
     let kept = kept.map_err(|fault| refuse(&fault))?;
-    let age = [
-        (header::AGE, HeaderValue::from(kept.read_at.elapsed().as_secs())),
-        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
-    ];
-    Ok((age, Json(Summaries { groups: &kept.groups })).into_response())
+    let groups = kept.groups.to_vec();
+    Ok(Answer::from(GroupSummaries { groups }).aged(kept.read_at.elapsed()))
 }

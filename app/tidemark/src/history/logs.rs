@@ -1,42 +1,27 @@
 //! Log rows as clients see them, newest first, by pages.
 
-use axum::Json;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tidemark_api::{
+    Refusal,
+    history::{LogEntry, Logs},
+};
 use tidemark_domain::Workspace;
 
 use crate::{
     dapr::{DatabaseBinding, DatabaseError},
-    http::{Problem, page, request},
+    operations::{Answer, paging, refusals},
 };
 
-/// `?limit=&cursor=`.
-#[derive(Deserialize)]
-pub struct LogQuery {
-    limit: Option<String>,
-    cursor: Option<String>,
+/// Which part of a log is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'a> {
+    pub limit: Option<u64>,
+    pub cursor: Option<&'a str>,
 }
 
-pub const DEFAULT_LIMIT: usize = 100;
-pub const LARGEST_LIMIT: usize = 1000;
-
-/// One line of the activity log.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct LogEntry {
-    pub id: i64,
-    pub timestamp: String,
-    pub event_type: String,
-    pub entity: String,
-    pub group_name: Option<String>,
-    pub task_name: Option<String>,
-    pub changes: Option<String>,
-    pub user_name: Option<String>,
-}
-
-#[derive(Serialize)]
-pub struct Logs {
-    logs: Vec<LogEntry>,
-    next: Option<String>,
-}
+const DEFAULT_LIMIT: usize = 100;
+const LARGEST_LIMIT: usize = 1000;
 
 /// The time and number of the last entry seen. The end of time comes before all of them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,8 +29,18 @@ struct Position(String, i64);
 
 impl Default for Position {
     fn default() -> Self {
-        Self("infinity".to_owned(), i64::MAX)
+        Self(END_OF_TIME.to_owned(), i64::MAX)
     }
+}
+
+/// As PostgreSQL writes it.
+const END_OF_TIME: &str = "infinity";
+
+/// Where a page starts: at a time that the database can read, whoever made the cursor.
+fn start(cursor: Option<&str>) -> Result<Position, Refusal> {
+    let position: Position = paging::position(cursor)?;
+    let is_time = position.0 == END_OF_TIME || position.0.parse::<Timestamp>().is_ok();
+    if is_time { Ok(position) } else { Err(paging::refuse_cursor()) }
 }
 
 /// The rows of a workspace in which `column` has `value`.
@@ -54,10 +49,10 @@ pub async fn newest_first(
     workspace: &Workspace,
     column: &'static str,
     value: &str,
-    query: &LogQuery,
-) -> Result<Json<Logs>, Problem> {
-    let limit = page::limit(query.limit.as_deref(), DEFAULT_LIMIT, LARGEST_LIMIT)?;
-    let Position(time, id) = page::position(query.cursor.as_deref())?;
+    page: Page<'_>,
+) -> Result<Answer<Logs>, Refusal> {
+    let limit = paging::limit(page.limit, DEFAULT_LIMIT, LARGEST_LIMIT)?;
+    let Position(time, id) = start(page.cursor)?;
     let sql = format!(
         r#"SELECT id,
                   to_char("timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "timestamp",
@@ -74,10 +69,25 @@ pub async fn newest_first(
     let more = logs.len() > limit;
     logs.truncate(limit);
     let last = logs.last().filter(|_| more);
-    let next = last.map(|last| page::cursor(&Position(last.timestamp.clone(), last.id)));
-    Ok(Json(Logs { logs, next }))
+    let next = last.map(|last| paging::cursor(&Position(last.timestamp.0.clone(), last.id)));
+    Ok(Logs { logs, next }.into())
 }
 
-pub fn refuse(fault: &DatabaseError) -> Problem {
-    request::unavailable("the history is unavailable at the moment", fault)
+pub fn refuse(fault: &DatabaseError) -> Refusal {
+    refusals::unavailable("the history is unavailable at the moment", fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_made_up_cursor_never_reaches_the_database() {
+        for time in ["soon", "", "now", "2026-02-30T00:00:00Z", "'; DROP TABLE x"] {
+            let cursor = paging::cursor(&Position(time.to_owned(), 1));
+            assert_eq!(start(Some(&cursor)).unwrap_err(), paging::refuse_cursor(), "{time}");
+        }
+        let given = Position("2026-03-01T01:59:00.123Z".to_owned(), 7);
+        assert!(start(Some(&paging::cursor(&given))).is_ok() && start(None).is_ok());
+    }
 }

@@ -6,7 +6,7 @@ use jiff::{Timestamp, ToSpan, Unit, civil::Time, tz::TimeZone};
 use tracing::{info, warn};
 
 use super::schema::{Engine, Schema};
-use crate::{dapr::DatabaseBinding, roles::Foundation, telemetry::WithCauses};
+use crate::{dapr::DatabaseBinding, foundation::Foundation, telemetry::WithCauses};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::{
     dapr::{DatabaseBinding, DatabaseError},
-    roles::Foundation,
+    foundation::Foundation,
     telemetry::WithCauses,
 };
 

@@ -1,23 +1,27 @@
-//! `GET /api/logs/task/{id}`: what happened to a task. A deleted task keeps its log.
+//! What happened to a task. A deleted task keeps its log.
 
-use axum::{Json, extract::State};
+use std::sync::Arc;
+
+use tidemark_api::{
+    Refusal,
+    history::{Logs, ShowTaskLog},
+};
 use tidemark_domain::TaskId;
 
 use super::{
     HistoryRole,
-    logs::{self, LogQuery, Logs},
+    logs::{self, Page},
 };
-use crate::{
-    http::{PathId, Problem, Query},
-    identity::Caller,
-};
+use crate::operations::{self, Answer, Call};
 
-/// Answers 200 with the task's log, newest first; empty for a task that nobody has heard of.
-pub async fn handle(
-    State(role): State<HistoryRole>,
-    caller: Caller,
-    PathId(id): PathId<TaskId>,
-    Query(query): Query<LogQuery>,
-) -> Result<Json<Logs>, Problem> {
-    logs::newest_first(&role.database, &caller.workspace, "task_id", &id.to_string(), &query).await
+/// Empty for a task that nobody has heard of.
+pub async fn show_task_log(
+    role: Arc<HistoryRole>,
+    call: Call,
+    input: ShowTaskLog,
+) -> Result<Answer<Logs>, Refusal> {
+    let id: TaskId = operations::id("task", &input.id)?;
+    let workspace = &call.caller()?.workspace;
+    let page = Page { limit: input.limit, cursor: input.cursor.as_deref() };
+    logs::newest_first(&role.database, workspace, "task_id", &id.to_string(), page).await
 }

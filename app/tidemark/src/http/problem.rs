@@ -1,37 +1,19 @@
-//! Errors as clients see them: RFC 9457 problem documents, one shape for every role.
+//! Refusals as HTTP clients see them: RFC 9457 problem documents, one shape for every role.
 //!
 //! Beside the standard members, `code` names the reason for programs, `error` is the first message as text
-//! for simple clients, `errors` has one entry a field that broke a rule, and `requestId` finds the request in the logs.
-
-use std::fmt;
+//! for simple clients, `errors` has one entry a member that broke a rule, and `requestId` finds the request in
+//! the logs.
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
+use tidemark_api::{FieldFault, Reason, Refusal};
 
 use super::request::RequestId;
 
-/// One field of the request that broke a rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FieldError {
-    /// A JSON pointer into the body, such as `/name`, or `?limit` for a query parameter.
-    pub pointer: String,
-    pub message: String,
-}
-
-/// An answer that says what went wrong. Boxed, because results carry one everywhere.
+/// A refusal that is an HTTP answer.
 #[derive(Debug, Clone)]
-pub struct Problem(Box<Parts>);
-
-#[derive(Debug, Clone)]
-struct Parts {
-    status: StatusCode,
-    code: &'static str,
-    detail: String,
-    errors: Vec<FieldError>,
-    current_version: Option<u64>,
-    headers: HeaderMap,
-}
+pub struct Problem(pub Refusal);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,97 +24,64 @@ struct Document<'a> {
     detail: &'a str,
     code: &'a str,
     error: &'a str,
-    errors: &'a [FieldError],
+    errors: &'a [FieldFault],
     #[serde(skip_serializing_if = "Option::is_none")]
     current_version: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
 }
 
-impl Problem {
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self(Box::new(Parts {
-            status,
-            code,
-            detail: detail.into(),
-            errors: Vec::new(),
-            current_version: None,
-            headers: HeaderMap::new(),
-        }))
-    }
-
-    /// Input that breaks rules, field by field. There must be at least one.
-    pub fn invalid(errors: Vec<FieldError>) -> Self {
-        let detail = errors.first().map(|error| error.message.clone()).unwrap_or_default();
-        let mut problem = Self::new(StatusCode::BAD_REQUEST, "invalid-input", detail);
-        problem.0.errors = errors;
-        problem
-    }
-
-    pub fn invalid_field(pointer: impl Into<String>, message: impl fmt::Display) -> Self {
-        Self::invalid(vec![FieldError { pointer: pointer.into(), message: message.to_string() }])
-    }
-
-    /// There is nothing of that id, or nothing that the caller may know of.
-    pub fn not_found(kind: &str, id: impl fmt::Display) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", format!("{kind} {id} not found"))
-    }
-
-    /// A passing fault: the same request may succeed after a pause.
-    pub fn unavailable(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
-            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
-    }
-
-    /// A fault of this program. The cause is for the log alone.
-    pub fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "an internal error occurred")
-    }
-
-    /// The entity has changed since the version that the caller named.
-    pub fn stale(kind: &str, current_version: u64) -> Self {
-        let detail = format!("the {kind} has changed; it is at version {current_version} now");
-        let mut problem = Self::new(StatusCode::PRECONDITION_FAILED, "stale-version", detail);
-        problem.0.current_version = Some(current_version);
-        problem.with_header(header::ETAG, super::conditional::etag(current_version))
-    }
-
-    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.0.headers.insert(name, value);
-        self
-    }
-}
-
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Parts { status, code, detail, errors, current_version, headers } = *self.0;
+        let refusal = self.0;
+        let reason = refusal.reason();
+        let status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let document = Document {
-            r#type: format!("urn:tidemark:problem:{code}"),
+            r#type: format!("urn:tidemark:problem:{}", reason.code()),
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
-            detail: &detail,
-            code,
-            error: errors.first().map_or(&detail, |first| &first.message),
-            errors: &errors,
-            current_version,
+            detail: refusal.detail(),
+            code: reason.code(),
+            error: refusal.faults().first().map_or(refusal.detail(), |first| &first.message),
+            errors: refusal.faults(),
+            current_version: refusal.current_version(),
             request_id: RequestId::current(),
         };
         let body = serde_json::to_vec(&document).expect("a problem document always makes JSON");
-        let mut response = (status, headers, body).into_response();
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        response
+        (status, headers(&refusal), body).into_response()
     }
+}
+
+fn headers(refusal: &Refusal) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let mut set = |name, value| drop(headers.insert(name, HeaderValue::from_static(value)));
+    set(header::CONTENT_TYPE, "application/problem+json");
+    match refusal.reason() {
+        Reason::TokenMissing => set(header::WWW_AUTHENTICATE, "Bearer realm=\"tidemark\""),
+        Reason::TokenExpired => set(
+            header::WWW_AUTHENTICATE,
+            "Bearer realm=\"tidemark\", error=\"invalid_token\", error_description=\"expired\"",
+        ),
+        Reason::TokenInvalid => {
+            set(header::WWW_AUTHENTICATE, "Bearer realm=\"tidemark\", error=\"invalid_token\"");
+        }
+        Reason::Unavailable => set(header::RETRY_AFTER, "1"),
+        _ => {}
+    }
+    if let Some(version) = refusal.current_version()
+        && let Ok(tag) = HeaderValue::try_from(format!("\"{version}\""))
+    {
+        headers.insert(header::ETAG, tag);
+    }
+    headers
 }
 
 /// For paths that nothing serves.
 pub async fn no_such_path(uri: http::Uri) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "no-such-path", format!("nothing is served at {}", uri.path()))
+    Problem(Refusal::new(Reason::NoSuchPath, format!("nothing is served at {}", uri.path())))
 }
 
 /// For methods that a path does not take.
 pub async fn method_not_allowed(method: http::Method, uri: http::Uri) -> Problem {
-    let detail = format!("{} does not take {method}", uri.path());
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+    Problem(Refusal::new(Reason::MethodNotAllowed, format!("{} does not take {method}", uri.path())))
 }

@@ -1,6 +1,6 @@
 //! What happens around every request: its id, its trace, its metrics, and an answer even to a panic.
 
-use std::{any::Any, error::Error};
+use std::any::Any;
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -10,13 +10,13 @@ use axum::{
 use http::{HeaderName, HeaderValue};
 use metrics::{counter, gauge, histogram};
 use opentelemetry::trace::Status;
+use tidemark_api::Refusal;
 use tokio::time::Instant;
 use tracing::{Instrument, debug, error, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
 use super::{problem::Problem, unread};
-use crate::telemetry::WithCauses;
 use crate::telemetry::trace_context::TraceContext;
 
 /// The name by which clients, logs and support find a request.
@@ -133,19 +133,7 @@ pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("no message");
     error!(panic = message, "request handler panicked");
-    Problem::internal().into_response()
-}
-
-/// Logs the cause of an internal error, once, and makes the answer that hides it.
-pub fn internal(fault: &(dyn Error + 'static)) -> Problem {
-    error!(error = %WithCauses(fault), "request failed");
-    Problem::internal()
-}
-
-/// Logs the cause of a passing fault, and makes the answer that asks to try again.
-pub fn unavailable(detail: &'static str, fault: &(dyn Error + 'static)) -> Problem {
-    tracing::warn!(error = %WithCauses(fault), detail, "request refused for now");
-    Problem::unavailable(detail)
+    Problem(Refusal::internal()).into_response()
 }
 
 #[cfg(test)]

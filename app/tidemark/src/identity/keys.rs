@@ -1,21 +1,25 @@
 //! The public keys that tokens are signed with, asked of the accounts role and kept.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, error::Error, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use jsonwebtoken::DecodingKey;
-use tidemark_protocol::accounts::{ListSigningKeysRequest, accounts_client::AccountsClient};
 use tokio::{
     sync::{Mutex, RwLock},
-    time::Instant,
+    time::{Instant, timeout},
 };
-use tonic::{Request, Status};
-
-use crate::dapr::invocation::InvocationChannel;
 
 /// The accounts role did not answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the signing keys could not be read from the accounts role")]
-pub struct KeysUnavailable(#[source] Status);
+pub struct KeysUnavailable(#[source] pub Box<dyn Error + Send + Sync>);
+
+/// Where the keys are asked for.
+#[async_trait]
+pub trait KeySource: Send + Sync {
+    /// The key ids and the 32 bytes of each key that tokens may be signed with now.
+    async fn keys(&self) -> Result<Vec<(String, Vec<u8>)>, KeysUnavailable>;
+}
 
 /// How long a key may be used without asking again: a key that was withdrawn is unknown after that.
 const FRESH: Duration = Duration::from_mins(5);
@@ -25,7 +29,7 @@ const DEADLINE: Duration = Duration::from_secs(3);
 
 /// All keys that are valid now, by key id.
 pub struct PublicKeys {
-    accounts: AccountsClient<InvocationChannel>,
+    source: Arc<dyn KeySource>,
     known: RwLock<Known>,
     asking: Mutex<()>,
 }
@@ -43,8 +47,8 @@ impl Known {
 }
 
 impl PublicKeys {
-    pub fn new(accounts: InvocationChannel) -> Self {
-        Self { accounts: AccountsClient::new(accounts), known: RwLock::default(), asking: Mutex::default() }
+    pub fn new(source: Arc<dyn KeySource>) -> Self {
+        Self { source, known: RwLock::default(), asking: Mutex::default() }
     }
 
     /// The key of that id, or `None` if there is none now.
@@ -69,12 +73,9 @@ impl PublicKeys {
     }
 
     async fn ask(&self) -> Result<(), KeysUnavailable> {
-        let mut request = Request::new(ListSigningKeysRequest {});
-        request.set_timeout(DEADLINE);
-        let answer = self.accounts.clone().list_signing_keys(request).await.map_err(KeysUnavailable)?;
-        let keys = answer.into_inner().keys.into_iter();
-        let keys =
-            keys.map(|key| (key.key_id, Arc::new(DecodingKey::from_ed_der(&key.public_key)))).collect();
+        let asked = timeout(DEADLINE, self.source.keys()).await;
+        let keys = asked.map_err(|late| KeysUnavailable(late.into()))??.into_iter();
+        let keys = keys.map(|(id, key)| (id, Arc::new(DecodingKey::from_ed_der(&key)))).collect();
         // `Instant` and not the clock: only the time that has passed matters.
         *self.known.write().await = Known { keys, asked_at: Some(Instant::now()) };
         Ok(())

@@ -1,51 +1,38 @@
-//! `POST /api/tasks/{id}/comments`: a new comment.
+//! A new comment.
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
+use std::{convert::Infallible, sync::Arc};
+
+use tidemark_api::{
+    Refusal,
+    comments::{AddComment, CommentAnswer},
 };
-use http::StatusCode;
-use serde::Deserialize;
-use serde_json::json;
 use tidemark_domain::{Change, Comment, CommentId, TaskId, comment::CommentText};
 use tidemark_protocol::stored;
 
-use super::{TasksRole, board::comments_of, bodies::CommentBody};
+use super::{TasksRole, board::comments_of, bodies};
 use crate::{
-    http::{
-        Check, JsonBody, PathId, Problem,
-        idempotency::{self, IdempotencyKey},
-        refusal, request,
-    },
-    identity::Caller,
+    operations::{self, Answer, Call, Check, refusals},
     pages::{EditError, Once, PageEdit},
 };
 
-#[derive(Deserialize)]
-pub struct NewComment {
-    text: Option<String>,
-}
-
-/// Answers 201 with the comment; 404 for an unknown task.
-pub async fn handle(
-    State(role): State<TasksRole>,
-    caller: Caller,
-    PathId(id): PathId<TaskId>,
-    key: IdempotencyKey,
-    JsonBody { value: body, bytes }: JsonBody<NewComment>,
-) -> Result<Response, Problem> {
+pub async fn add_comment(
+    role: Arc<TasksRole>,
+    call: Call,
+    input: AddComment,
+) -> Result<Answer<CommentAnswer>, Refusal> {
+    let id: TaskId = operations::id("task", &input.id)?;
     let mut check = Check::default();
-    let text = check.field("/text", CommentText::parse(body.text.as_deref().unwrap_or_default()));
-    let text = check.finish(text)?;
+    let Some(text) = check.field("/text", CommentText::parse(&input.text)) else {
+        return Err(check.refusal());
+    };
+    let caller = call.caller()?;
     let workspace = &caller.workspace;
     let (task, group) =
         tokio::try_join!(role.board.task(workspace, id), role.board.group(workspace, id.group()))?;
-    let (task, group) = task.zip(group).ok_or_else(|| Problem::not_found("task", id))?;
+    let (Some(task), Some(group)) = (task, group) else { return Err(Refusal::not_found("task", id)) };
 
-    let author = role.board.author(&caller);
-    let operation = format!("comment on {id}");
-    let key = key.identify(caller.actor.id, &operation, &bytes).map(Into::into);
+    let author = role.board.author(caller);
+    let key = call.identity(&id.to_string(), &input).map(Into::into);
     let put = move |edit: &mut PageEdit<'_>| {
         let comment = Comment {
             id: CommentId::new(id, edit.number(), rand::random()),
@@ -63,25 +50,22 @@ pub async fn handle(
             version: task.version,
         };
         author.tell(edit, &comment.id, change);
-        Ok::<_, std::convert::Infallible>(comment)
+        Ok::<_, Infallible>(comment)
     };
-    let created = role.board.pages.append(&comments_of(workspace, id), key, put).await;
-    let created = created.map_err(|fault| match fault {
-        EditError::Closed => Problem::not_found("task", id),
-        other => refusal::of_edit(other),
+    let added = role.board.pages.append(&comments_of(workspace, id), key, put).await;
+    let added = added.map_err(|fault| match fault {
+        EditError::Closed => Refusal::not_found("task", id),
+        other => refusals::of_edit(other),
     })?;
-    let (comment, replayed) = match created {
+    let (comment, replayed) = match added {
         Once::First(comment) => (comment, false),
         Once::Again(first) => {
             let (page, entry) = (first.page.number(), first.entry);
             let comment = stored::read_comment(id, page, &entry.id, entry.value);
-            (comment.map_err(|fault| request::internal(&fault))?, true)
+            (comment.map_err(|fault| refusals::internal(&fault))?, true)
         }
     };
-    let body = Json(json!({ "comment": CommentBody::from(&comment) }));
-    let mut response = (StatusCode::CREATED, body).into_response();
-    if replayed {
-        idempotency::mark_replayed(&mut response);
-    }
-    Ok(response)
+    Ok(Answer::from(CommentAnswer { comment: bodies::comment(&comment) })
+        .with_id(&comment.id)
+        .replayed(replayed))
 }

@@ -11,7 +11,6 @@ use tidemark_protocol::{
 
 use crate::{
     configuration::EventConfiguration,
-    http::{Problem, refusal, request},
     identity::Caller,
     pages::{CollectionKey, Entry, OutboxEvent, PageEdit, PageView, Pages, StoreError},
     telemetry::trace_context::TraceContext,
@@ -31,15 +30,6 @@ pub enum ReadError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Corrupt(#[from] CorruptEntry),
-}
-
-impl From<ReadError> for Problem {
-    fn from(fault: ReadError) -> Self {
-        match fault {
-            ReadError::Store(cause) => refusal::of_read(&cause),
-            ReadError::Corrupt(cause) => request::internal(&cause),
-        }
-    }
 }
 
 impl Board {

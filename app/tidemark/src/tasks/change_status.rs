@@ -1,30 +1,26 @@
-//! `PUT /api/tasks/{id}/status`: where the task stands.
+//! Where the task stands.
 
-use axum::{extract::State, response::Response};
-use serde::Deserialize;
+use std::sync::Arc;
+
+use tidemark_api::{
+    Refusal,
+    tasks::{ChangeStatus, TaskAnswer},
+};
 use tidemark_domain::{Task, TaskId, TaskStatus};
 
 use super::{TasksRole, edit_task::edit_task};
-use crate::{
-    http::{Check, JsonBody, PathId, Problem, conditional::IfMatch},
-    identity::Caller,
-};
+use crate::operations::{self, Answer, Call, Check};
 
-#[derive(Deserialize)]
-pub struct NewStatus {
-    status: Option<String>,
-}
-
-/// Answers 200 with the task. Any status may follow any other; the same again changes nothing.
-pub async fn handle(
-    State(role): State<TasksRole>,
-    caller: Caller,
-    PathId(id): PathId<TaskId>,
-    if_match: IfMatch,
-    JsonBody { value: body, .. }: JsonBody<NewStatus>,
-) -> Result<Response, Problem> {
+/// Any status may follow any other; the same again changes nothing.
+pub async fn change_status(
+    role: Arc<TasksRole>,
+    call: Call,
+    input: ChangeStatus,
+) -> Result<Answer<TaskAnswer>, Refusal> {
+    let id: TaskId = operations::id("task", &input.id)?;
     let mut check = Check::default();
-    let status = check.field("/status", body.status.as_deref().unwrap_or_default().parse::<TaskStatus>());
-    let status = check.finish(status)?;
-    edit_task(&role, &caller, id, if_match, move |task, _| Ok(Task { status, ..task.clone() })).await
+    let Some(status) = check.field("/status", input.status.parse::<TaskStatus>()) else {
+        return Err(check.refusal());
+    };
+    edit_task(&role, &call, id, &input, move |task, _| Ok(Task { status, ..task.clone() })).await
 }

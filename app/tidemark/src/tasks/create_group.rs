@@ -1,13 +1,11 @@
-//! `POST /api/groups`: a new group.
+//! A new group.
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
+use std::{convert::Infallible, sync::Arc};
+
+use tidemark_api::{
+    Refusal,
+    groups::{CreateGroup, GroupAnswer},
 };
-use http::{StatusCode, header};
-use serde::Deserialize;
-use serde_json::json;
 use tidemark_domain::{
     Change, Group, GroupId,
     group::{Discussion, GroupName},
@@ -17,61 +15,44 @@ use tidemark_protocol::stored;
 use super::{
     TasksRole,
     board::{self, Author, Board, groups_of},
-    bodies::GroupBody,
+    bodies,
 };
 use crate::{
-    http::{
-        Check, JsonBody, Problem, conditional,
-        idempotency::{self, IdempotencyKey},
-        refusal, request,
-    },
     identity::Caller,
+    operations::{Answer, Call, Check, refusals},
     pages::{EditError, Once, PageEdit},
 };
 
-#[derive(Deserialize)]
-pub struct NewGroup {
-    name: Option<String>,
-    discussion: Option<String>,
-}
-
-/// Answers 201 with the group; 400 for a name or discussion against the rules.
-pub async fn handle(
-    State(role): State<TasksRole>,
-    caller: Caller,
-    key: IdempotencyKey,
-    JsonBody { value: body, bytes }: JsonBody<NewGroup>,
-) -> Result<Response, Problem> {
+pub async fn create_group(
+    role: Arc<TasksRole>,
+    call: Call,
+    input: CreateGroup,
+) -> Result<Answer<GroupAnswer>, Refusal> {
     let mut check = Check::default();
-    let name = check.field("/name", GroupName::parse(body.name.as_deref().unwrap_or_default()));
-    let discussion =
-        check.field("/discussion", Discussion::parse(body.discussion.as_deref().unwrap_or_default()));
-    let (name, discussion) = check.finish(name.zip(discussion))?;
+    let name = check.field("/name", GroupName::parse(&input.name));
+    let discussion = input.discussion.as_deref().unwrap_or_default();
+    let discussion = check.field("/discussion", Discussion::parse(discussion));
+    let (Some(name), Some(discussion)) = (name, discussion) else { return Err(check.refusal()) };
 
-    let author = role.board.author(&caller);
-    let key = key.identify(caller.actor.id, "create group", &bytes).map(Into::into);
+    let caller = call.caller()?;
+    let author = role.board.author(caller);
+    let key = call.identity("", &input).map(Into::into);
     let create = move |edit: &mut PageEdit<'_>| {
         let id = GroupId::new(edit.number(), rand::random());
-        Ok::<_, std::convert::Infallible>(put_new_group(edit, &author, id, name.clone(), discussion.clone()))
+        Ok::<_, Infallible>(put_new_group(edit, &author, id, name.clone(), discussion.clone()))
     };
     let created = role.board.pages.append(&groups_of(&caller.workspace), key, create).await;
-    let (group, replayed) = match created.map_err(refusal::of_edit)? {
+    let (group, replayed) = match created.map_err(refusals::of_edit)? {
         Once::First(group) => (group, false),
         Once::Again(first) => {
             let group = board::read_group(first.page.number(), &first.entry);
-            (group.map_err(|fault| request::internal(&fault))?, true)
+            (group.map_err(|fault| refusals::internal(&fault))?, true)
         }
     };
-    let headers = [
-        (header::LOCATION, format!("/api/groups/{}", group.id).parse().map_err(|_| Problem::internal())?),
-        (header::ETAG, conditional::etag(group.version)),
-    ];
-    let body = Json(json!({ "group": GroupBody::new(&group, 0, Some(Vec::new())) }));
-    let mut response = (StatusCode::CREATED, headers, body).into_response();
-    if replayed {
-        idempotency::mark_replayed(&mut response);
-    }
-    Ok(response)
+    Ok(Answer::from(GroupAnswer { group: bodies::group(&group, 0, Some(Vec::new())) })
+        .at_version(group.version)
+        .with_id(&group.id)
+        .replayed(replayed))
 }
 
 fn put_new_group(
@@ -97,7 +78,7 @@ fn put_new_group(
 }
 
 /// The group for tasks that name none. It is made when it is first needed.
-pub async fn inbox(board: &Board, caller: &Caller) -> Result<Group, Problem> {
+pub async fn inbox(board: &Board, caller: &Caller) -> Result<Group, Refusal> {
     if let Some(group) = board.group(&caller.workspace, GroupId::INBOX).await? {
         return Ok(group);
     }
@@ -114,7 +95,7 @@ pub async fn inbox(board: &Board, caller: &Caller) -> Result<Group, Problem> {
         )),
     };
     board.pages.edit(&page, create).await.map_err(|fault| match fault {
-        EditError::Rejected(corrupt) => request::internal(&corrupt),
-        other => refusal::of_edit(other),
+        EditError::Rejected(corrupt) => refusals::internal(&corrupt),
+        other => refusals::of_edit(other),
     })
 }

@@ -1,66 +1,48 @@
-//! `DELETE /api/groups/{id}`: the group, its tasks and their comments.
+//! The end of a group, its tasks and their comments.
 
-use axum::extract::State;
-use http::StatusCode;
+use std::sync::Arc;
+
+use tidemark_api::{Reason, Refusal, groups::DeleteGroup, values::Nothing};
 use tidemark_domain::{Change, GroupId};
-use tidemark_protocol::stored::CorruptEntry;
 
 use super::{
     TasksRole,
-    board::{self, groups_of},
+    board::groups_of,
     cascade::Unfinished,
+    edit_group::{EditGroupError, current},
+    refusals,
 };
 use crate::{
-    http::{PathId, Problem, conditional::IfMatch, refusal, request},
-    identity::Caller,
-    pages::{EditError, PageEdit},
+    operations::{self, Answer, Call},
+    pages::PageEdit,
 };
 
-/// Why a group was not deleted.
-#[derive(Debug, thiserror::Error)]
-enum DeleteGroupError {
-    #[error("the group does not exist")]
-    NotFound,
-    #[error("the group is at version {0}")]
-    StaleVersion(u64),
-    #[error(transparent)]
-    Corrupt(#[from] CorruptEntry),
-}
-
-/// Answers 204 once the group is gone, as a rule with everything in it: what a crash leaves is finished by
-/// the sweep.
-pub async fn handle(
-    State(role): State<TasksRole>,
-    caller: Caller,
-    PathId(id): PathId<GroupId>,
-    if_match: IfMatch,
-) -> Result<StatusCode, Problem> {
+/// Answers once the group is gone, as a rule with everything in it: what a crash leaves is finished by the
+/// sweep.
+pub async fn delete_group(
+    role: Arc<TasksRole>,
+    call: Call,
+    input: DeleteGroup,
+) -> Result<Answer<Nothing>, Refusal> {
+    let id: GroupId = operations::id("group", &input.id)?;
     if id == GroupId::INBOX {
         let detail = "the Inbox takes tasks without a group and cannot be deleted";
-        return Err(Problem::new(StatusCode::CONFLICT, "inbox-stays", detail));
+        return Err(Refusal::new(Reason::InboxStays, detail));
     }
-    let author = role.board.author(&caller);
+    let caller = call.caller()?;
+    let (author, seen) = (role.board.author(caller), call.seen().clone());
     let delete = move |edit: &mut PageEdit<'_>| {
-        let entry = edit.get(&id.entry()).ok_or(DeleteGroupError::NotFound)?;
-        let group = board::read_group(id.page(), entry)?;
-        if !if_match.allows(group.version) {
-            return Err(DeleteGroupError::StaleVersion(group.version));
-        }
+        let group = current(edit, id, &seen)?;
         let name = group.name.as_str().to_owned();
         let unfinished = Unfinished::of_group(&author, id, name.clone());
         edit.remove(&id.entry());
         author.tell(edit, &id, Change::GroupDeleted { id, name, version: group.version + 1 });
         let marker = unfinished.marker();
         edit.set_pending(&marker);
-        Ok(marker)
+        Ok::<_, EditGroupError>(marker)
     };
     let page = groups_of(&caller.workspace).page(id.page());
-    let marker = role.board.pages.edit(&page, delete).await.map_err(|fault| match fault {
-        EditError::Rejected(DeleteGroupError::NotFound) => Problem::not_found("group", id),
-        EditError::Rejected(DeleteGroupError::StaleVersion(version)) => Problem::stale("group", version),
-        EditError::Rejected(DeleteGroupError::Corrupt(cause)) => request::internal(&cause),
-        other => refusal::of_edit(other),
-    })?;
+    let marker = role.board.pages.edit(&page, delete).await.map_err(|fault| refusals::of_group(id, fault))?;
     role.cascades.finished(&role.board.pages, &page, &marker).await;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Nothing {}.into())
 }

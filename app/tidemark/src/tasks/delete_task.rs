@@ -1,41 +1,43 @@
-//! `DELETE /api/tasks/{id}`: the task and its comments.
+//! The end of a task and its comments.
 
-use axum::extract::State;
-use http::StatusCode;
+use std::sync::Arc;
+
+use tidemark_api::{Refusal, tasks::DeleteTask, values::Nothing};
 use tidemark_domain::{Change, TaskId};
 
 use super::{
     TasksRole,
     board::tasks_of,
     cascade::Unfinished,
-    edit_task::{EditTaskError, current, refuse},
+    edit_task::{EditTaskError, current},
+    refusals,
 };
 use crate::{
-    http::{PathId, Problem, conditional::IfMatch},
-    identity::Caller,
+    operations::{self, Answer, Call},
     pages::PageEdit,
 };
 
-/// Answers 204 once the task is gone. Its comments can no longer be reached, and go in the background.
-pub async fn handle(
-    State(role): State<TasksRole>,
-    caller: Caller,
-    PathId(id): PathId<TaskId>,
-    if_match: IfMatch,
-) -> Result<StatusCode, Problem> {
+/// Answers once the task is gone. Its comments can no longer be reached, and go in the background.
+pub async fn delete_task(
+    role: Arc<TasksRole>,
+    call: Call,
+    input: DeleteTask,
+) -> Result<Answer<Nothing>, Refusal> {
+    let id: TaskId = operations::id("task", &input.id)?;
+    let caller = call.caller()?;
     let group = role.board.group(&caller.workspace, id.group()).await?;
-    let group_name = group.ok_or_else(|| Problem::not_found("task", id))?.name;
-    let author = role.board.author(&caller);
+    let Some(group) = group else { return Err(Refusal::not_found("task", id)) };
+    let (author, seen) = (role.board.author(caller), call.seen().clone());
     let delete = move |edit: &mut PageEdit<'_>| {
-        let task = current(edit, id, &if_match)?;
+        let task = current(edit, id, &seen)?;
         edit.remove(&id.entry());
         let (name, version) = (task.name.as_str().to_owned(), task.version + 1);
-        let group_name = group_name.as_str().to_owned();
+        let group_name = group.name.as_str().to_owned();
         author.tell(edit, &id, Change::TaskDeleted { id, name, version, group_name });
         edit.set_pending(&Unfinished::of_task(&author, id).marker());
         Ok::<_, EditTaskError>(())
     };
     let page = tasks_of(&caller.workspace, id.group()).page(id.page());
-    role.board.pages.edit(&page, delete).await.map_err(|fault| refuse(id, fault))?;
-    Ok(StatusCode::NO_CONTENT)
+    role.board.pages.edit(&page, delete).await.map_err(|fault| refusals::of_task(id, fault))?;
+    Ok(Nothing {}.into())
 }

@@ -1,22 +1,17 @@
 //! What every change of an existing task has in common: find it, check its version, change it, tell of it.
 
-use axum::{
-    Json,
-    response::{IntoResponse, Response},
-};
-use http::header;
+use tidemark_api::{Operation, Refusal, tasks::TaskAnswer};
 use tidemark_domain::{Change, Task, TaskId, task::InvalidSchedule};
 use tidemark_protocol::stored::{self, CorruptEntry};
 
 use super::{
     TasksRole,
     board::{self, tasks_of},
-    bodies::{TaskAnswer, TaskBody},
+    bodies, refusals,
 };
 use crate::{
-    http::{Problem, conditional, conditional::IfMatch, refusal, request},
-    identity::Caller,
-    pages::{EditError, PageEdit},
+    operations::{Answer, Call, Seen, refusals::internal},
+    pages::{Once, PageEdit},
 };
 
 /// Why a task was not changed.
@@ -26,69 +21,72 @@ pub enum EditTaskError {
     NotFound,
     #[error("the task is at version {0}")]
     StaleVersion(u64),
+    #[error("{0} cannot be changed")]
+    Fixed(&'static str),
     #[error(transparent)]
     Schedule(#[from] InvalidSchedule),
     #[error(transparent)]
     Corrupt(#[from] CorruptEntry),
 }
 
-/// Refuses a change for the reason that stands in the error.
-pub fn refuse(id: TaskId, fault: EditError<EditTaskError>) -> Problem {
-    match fault {
-        EditError::Rejected(EditTaskError::NotFound) | EditError::Closed => Problem::not_found("task", id),
-        EditError::Rejected(EditTaskError::StaleVersion(version)) => Problem::stale("task", version),
-        EditError::Rejected(EditTaskError::Schedule(fault)) => Problem::invalid_field("/endDate", fault),
-        EditError::Rejected(EditTaskError::Corrupt(cause)) => request::internal(&cause),
-        other => refusal::of_edit(other),
-    }
-}
-
-/// Reads the task under edit, if it is there in a version that `if_match` allows.
-pub fn current(edit: &PageEdit<'_>, id: TaskId, if_match: &IfMatch) -> Result<Task, EditTaskError> {
+/// Reads the task under edit, if it is there in a version that the caller has seen.
+pub fn current(edit: &PageEdit<'_>, id: TaskId, seen: &Seen) -> Result<Task, EditTaskError> {
     let entry = edit.get(&id.entry()).ok_or(EditTaskError::NotFound)?;
     let task = board::read_task(id.group(), id.page(), entry)?;
-    if if_match.allows(task.version) { Ok(task) } else { Err(EditTaskError::StaleVersion(task.version)) }
+    if seen.allows(task.version) { Ok(task) } else { Err(EditTaskError::StaleVersion(task.version)) }
 }
 
-/// Changes a task by `change`, which gets the current one, and answers 200 with the result.
+/// Changes a task by `change`, which gets the current one, and answers with the result.
 ///
 /// A change of the status is an event of its own, and so has a version of its own: whoever reads the events
 /// sees every version once.
-pub async fn edit_task(
+pub async fn edit_task<O: Operation>(
     role: &TasksRole,
-    caller: &Caller,
+    call: &Call,
     id: TaskId,
-    if_match: IfMatch,
+    input: &O,
     change: impl Fn(&Task, jiff::Timestamp) -> Result<Task, EditTaskError> + Send + 'static,
-) -> Result<Response, Problem> {
+) -> Result<Answer<TaskAnswer>, Refusal> {
+    let caller = call.caller()?;
     let group = role.board.group(&caller.workspace, id.group()).await?;
-    let group_name = group.ok_or_else(|| Problem::not_found("task", id))?.name;
-    let author = role.board.author(caller);
+    let Some(group) = group else { return Err(Refusal::not_found("task", id)) };
+    let (author, seen) = (role.board.author(caller), call.seen().clone());
     let edit = move |edit: &mut PageEdit<'_>| {
-        let before = current(edit, id, &if_match)?;
+        let before = current(edit, id, &seen)?;
         let after = change(&before, edit.now())?;
         let mut task = Task { status: before.status, ..after.clone() };
         if task != before {
             task.updated_at = edit.now();
             task.version = put(edit, &task);
-            let group_name = group_name.as_str().to_owned();
+            let group_name = group.name.as_str().to_owned();
             author.tell(edit, &id, Change::TaskUpdated { task: task.clone(), group_name });
         }
         if after.status != before.status {
             task.status = after.status;
             task.updated_at = edit.now();
             task.version = put(edit, &task);
-            let (from, group_name) = (before.status, group_name.as_str().to_owned());
+            let (from, group_name) = (before.status, group.name.as_str().to_owned());
             author.tell(edit, &id, Change::TaskStatusChanged { task: task.clone(), from, group_name });
         }
         Ok(task)
     };
     let page = tasks_of(&caller.workspace, id.group()).page(id.page());
-    let task = role.board.pages.edit(&page, edit).await.map_err(|fault| refuse(id, fault))?;
+    let edited = match call.identity(&id.to_string(), input) {
+        Some(key) => role.board.pages.edit_once(&page, key.into(), edit).await,
+        None => role.board.pages.edit(&page, edit).await.map(Once::First),
+    };
+    let (task, replayed) = match edited.map_err(|fault| refusals::of_task(id, fault))? {
+        Once::First(task) => (task, false),
+        Once::Again(first) => {
+            let task = board::read_task(id.group(), id.page(), &first.entry);
+            (task.map_err(|fault| internal(&fault))?, true)
+        }
+    };
     let comments = role.board.comments_of(&caller.workspace, std::slice::from_ref(&task)).await?;
-    let body = TaskBody::new(&task, comments.first().map_or(0, |first| first.count));
-    let etag = [(header::ETAG, conditional::etag(task.version))];
-    Ok((etag, Json(TaskAnswer { task: body })).into_response())
+    let comment_count = comments.first().map_or(0, |first| first.count);
+    Ok(Answer::from(TaskAnswer { task: bodies::task(&task, comment_count) })
+        .at_version(task.version)
+        .replayed(replayed))
 }
 
 fn put(edit: &mut PageEdit<'_>, task: &Task) -> u64 {

@@ -1,57 +1,56 @@
-//! `GET /api/tasks/{id}/comments`: the comments of a task, oldest first, by pages.
+//! The comments of a task, oldest first, by pages.
 
-use axum::{Json, extract::State};
-use serde::Serialize;
+use std::sync::Arc;
+
+use tidemark_api::{
+    Refusal,
+    comments::{CommentList, ListComments},
+};
 use tidemark_domain::TaskId;
 
 use super::{
     TasksRole,
     board::{self, comments_of},
-    bodies::CommentBody,
+    bodies,
 };
-use crate::{
-    http::{ListQuery, PathId, Problem, page, refusal, request},
-    identity::Caller,
-};
-
-#[derive(Serialize)]
-pub struct CommentList {
-    comments: Vec<CommentBody>,
-    next: Option<String>,
-}
+use crate::operations::{self, Answer, Call, paging, refusals};
 
 /// Pages of comments read by one request to the store.
 const STEP: u32 = 4;
 
-/// Answers 200 with the comments; 404 for an unknown task.
-pub async fn handle(
-    State(role): State<TasksRole>,
-    caller: Caller,
-    PathId(id): PathId<TaskId>,
-    query: ListQuery,
-) -> Result<Json<CommentList>, Problem> {
-    let task = role.board.task(&caller.workspace, id).await?;
-    task.ok_or_else(|| Problem::not_found("task", id))?;
-    let (mut from, mut skip) = query.position::<(u32, usize)>()?;
-    let collection = comments_of(&caller.workspace, id);
+pub async fn list_comments(
+    role: Arc<TasksRole>,
+    call: Call,
+    input: ListComments,
+) -> Result<Answer<CommentList>, Refusal> {
+    let id: TaskId = operations::id("task", &input.id)?;
+    let limit = paging::limit(input.limit, paging::DEFAULT_LIMIT, paging::LARGEST_LIMIT)?;
+    let (mut from, mut skip) = paging::position::<(u32, usize)>(input.cursor.as_deref())?;
+    let workspace = &call.caller()?.workspace;
+    let task = role.board.task(workspace, id).await?;
+    task.ok_or_else(|| Refusal::not_found("task", id))?;
+    let collection = comments_of(workspace, id);
+    if from >= role.board.pages.pages_per_collection() {
+        return Err(paging::refuse_cursor());
+    }
     let mut comments = Vec::new();
     loop {
         let read = role.board.pages.read_collection(&collection, from, STEP).await;
-        let read = read.map_err(|fault| refusal::of_read(&fault))?;
+        let read = read.map_err(|fault| refusals::of_read(&fault))?;
         for view in &read.pages {
-            let here = board::read_comments(id, view).map_err(|fault| request::internal(&fault))?;
+            let here = board::read_comments(id, view).map_err(|fault| refusals::internal(&fault))?;
             for (index, comment) in here.iter().enumerate().skip(skip) {
-                if comments.len() == query.limit {
-                    let next = page::cursor(&(view.key().number(), index));
-                    return Ok(Json(CommentList { comments, next: Some(next) }));
+                if comments.len() == limit {
+                    let next = paging::cursor(&(view.key().number(), index));
+                    return Ok(CommentList { comments, next: Some(next) }.into());
                 }
-                comments.push(CommentBody::from(comment));
+                comments.push(bodies::comment(comment));
             }
             skip = 0;
         }
         match read.next {
             Some(next) => from = next,
-            None => return Ok(Json(CommentList { comments, next: None })),
+            None => return Ok(CommentList { comments, next: None }.into()),
         }
     }
 }

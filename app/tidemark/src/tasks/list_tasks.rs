@@ -1,32 +1,20 @@
-//! `GET /api/tasks` (also `/tasks`) and `GET /api/groups/{id}/tasks`: tasks in the order of their creation
-//! within each group, by pages, filtered by status and group.
+//! Tasks in the order of their creation within each group, by pages, filtered by status and group.
 
-use axum::{Json, extract::State};
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+use tidemark_api::{
+    Refusal,
+    tasks::{ListTasks, TaskList},
+};
 use tidemark_domain::{GroupId, Task, TaskStatus, Workspace};
 
 use super::{
     TasksRole,
     board::{self, Board, PAGES_AT_A_TIME, Seen, groups_of, tasks_of},
-    bodies::TaskBody,
+    bodies,
 };
-use crate::{
-    http::{ListQuery, PathId, Problem, Query, page, refusal, request},
-    identity::Caller,
-};
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Filter {
-    status: Option<String>,
-    group_id: Option<String>,
-}
-
-#[derive(Serialize)]
-pub struct TaskList {
-    tasks: Vec<TaskBody>,
-    next: Option<String>,
-}
+use crate::operations::{self, Answer, Call, paging, refusals};
 
 /// Where a list goes on.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -47,53 +35,27 @@ struct Within {
 /// Pages looked through for one answer. A filter that matches little gives short pages with a `next`.
 const PAGES_PER_ANSWER: usize = 256;
 
-/// Answers 200 with tasks of all groups, or of `groupId`; 400 for a status that is none.
-pub async fn handle(
-    State(role): State<TasksRole>,
-    caller: Caller,
-    query: ListQuery,
-    Query(filter): Query<Filter>,
-) -> Result<Json<TaskList>, Problem> {
-    let group = match filter.group_id.as_deref() {
+pub async fn list_tasks(
+    role: Arc<TasksRole>,
+    call: Call,
+    input: ListTasks,
+) -> Result<Answer<TaskList>, Refusal> {
+    let group: Option<GroupId> = match input.group_id.as_deref() {
         None | Some("") => None,
-        Some(text) => {
-            let id: Result<GroupId, _> = text.parse();
-            Some(id.map_err(|_| Problem::not_found("group", text))?)
-        }
+        Some(text) => Some(operations::id("group", text)?),
     };
-    let status = parse_status(filter.status.as_deref())?;
-    list(&role.board, &caller.workspace, group, status, &query).await
-}
-
-/// Answers 200 with the tasks of one group; 404 if there is no such group.
-pub async fn of_group(
-    State(role): State<TasksRole>,
-    caller: Caller,
-    PathId(id): PathId<GroupId>,
-    query: ListQuery,
-    Query(filter): Query<Filter>,
-) -> Result<Json<TaskList>, Problem> {
-    let status = parse_status(filter.status.as_deref())?;
-    list(&role.board, &caller.workspace, Some(id), status, &query).await
-}
-
-fn parse_status(text: Option<&str>) -> Result<Option<TaskStatus>, Problem> {
-    let text = text.filter(|text| !text.is_empty());
-    text.map(|text| text.parse().map_err(|fault| Problem::invalid_field("?status", fault))).transpose()
-}
-
-async fn list(
-    board: &Board,
-    workspace: &Workspace,
-    group: Option<GroupId>,
-    status: Option<TaskStatus>,
-    query: &ListQuery,
-) -> Result<Json<TaskList>, Problem> {
-    let mut search = Search { board, workspace, status, limit: query.limit, found: Vec::new(), pages: 0 };
-    let start: Position = query.position()?;
+    let status = parse_status(input.status.as_deref())?;
+    let limit = paging::limit(input.limit, paging::DEFAULT_LIMIT, paging::LARGEST_LIMIT)?;
+    let start: Position = paging::position(input.cursor.as_deref())?;
+    let (board, workspace) = (&role.board, &call.caller()?.workspace);
+    let known_pages = ..board.pages.pages_per_collection();
+    if !start.pages().all(|page| known_pages.contains(&page)) {
+        return Err(paging::refuse_cursor());
+    }
+    let mut search = Search { board, workspace, status, limit, found: Vec::new(), pages: 0 };
     let next = match group {
         Some(id) => {
-            board.group(workspace, id).await?.ok_or_else(|| Problem::not_found("group", id))?;
+            board.group(workspace, id).await?.ok_or_else(|| Refusal::not_found("group", id))?;
             let next = search.group(id, start.within).await?;
             next.map(|within| Position { group: None, within })
         }
@@ -101,8 +63,20 @@ async fn list(
     };
     let comments = board.comments_of(workspace, &search.found).await?;
     let tasks =
-        search.found.iter().zip(&comments).map(|(task, first)| TaskBody::new(task, first.count)).collect();
-    Ok(Json(TaskList { tasks, next: next.map(|position| page::cursor(&position)) }))
+        search.found.iter().zip(&comments).map(|(task, first)| bodies::task(task, first.count)).collect();
+    Ok(TaskList { tasks, next: next.map(|position| paging::cursor(&position)) }.into())
+}
+
+fn parse_status(text: Option<&str>) -> Result<Option<TaskStatus>, Refusal> {
+    let text = text.filter(|text| !text.is_empty());
+    text.map(|text| text.parse().map_err(|fault| Refusal::invalid_field("/status", fault))).transpose()
+}
+
+impl Position {
+    /// The numbers of pages that it names.
+    fn pages(&self) -> impl Iterator<Item = u32> {
+        self.group.iter().map(|(page, _)| *page).chain([self.within.page])
+    }
 }
 
 struct Search<'a> {
@@ -116,7 +90,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Looks through all groups from `start` on. Returns where to go on, if the answer is full.
-    async fn all_groups(&mut self, start: Position) -> Result<Option<Position>, Problem> {
+    async fn all_groups(&mut self, start: Position) -> Result<Option<Position>, Refusal> {
         let collection = groups_of(self.workspace);
         let (mut page, mut resume) = match start.group {
             Some((page, seen)) => (page, Some((seen, start.within))),
@@ -124,7 +98,7 @@ impl Search<'_> {
         };
         loop {
             let read = self.board.pages.read_collection(&collection, page, 1).await;
-            let read = read.map_err(|fault| refusal::of_read(&fault))?;
+            let read = read.map_err(|fault| refusals::of_read(&fault))?;
             for view in &read.pages {
                 let (number, entries) = (view.key().number(), view.entries());
                 let (first, mut within) = match resume.take() {
@@ -136,7 +110,7 @@ impl Search<'_> {
                 };
                 for entry in &entries[first..] {
                     let group =
-                        board::read_group(number, entry).map_err(|fault| request::internal(&fault))?;
+                        board::read_group(number, entry).map_err(|fault| refusals::internal(&fault))?;
                     if let Some(within) = self.group(group.id, std::mem::take(&mut within)).await? {
                         let created_at = group.created_at.as_millisecond();
                         let group = Some((number, Seen { entry: entry.id.clone(), created_at }));
@@ -152,7 +126,7 @@ impl Search<'_> {
     }
 
     /// Looks through one group. Returns where to go on in it, if the answer is full.
-    async fn group(&mut self, id: GroupId, start: Within) -> Result<Option<Within>, Problem> {
+    async fn group(&mut self, id: GroupId, start: Within) -> Result<Option<Within>, Refusal> {
         let collection = tasks_of(self.workspace, id);
         let (mut page, mut seen) = (start.page, start.seen);
         loop {
@@ -160,7 +134,7 @@ impl Search<'_> {
                 return Ok(Some(Within { page, seen }));
             }
             let read = self.board.pages.read_collection(&collection, page, PAGES_AT_A_TIME).await;
-            let read = read.map_err(|fault| refusal::of_read(&fault))?;
+            let read = read.map_err(|fault| refusals::of_read(&fault))?;
             self.pages += read.pages.len();
             for view in &read.pages {
                 let (number, entries) = (view.key().number(), view.entries());
@@ -169,7 +143,7 @@ impl Search<'_> {
                 let first = looked_at.as_ref().map_or(0, |seen| seen.next(entries, created_at));
                 for entry in &entries[first..] {
                     let task =
-                        board::read_task(id, number, entry).map_err(|fault| request::internal(&fault))?;
+                        board::read_task(id, number, entry).map_err(|fault| refusals::internal(&fault))?;
                     let wanted = self.status.is_none_or(|status| status == task.status);
                     if wanted && self.found.len() == self.limit {
                         return Ok(Some(Within { page: number, seen: looked_at }));

@@ -1,54 +1,44 @@
-//! `PUT /api/tasks/{id}/position`: another place on the board, and with it perhaps another status.
+//! Another place on the board, and with it perhaps another status.
 
-use axum::{extract::State, response::Response};
-use serde::Deserialize;
-use tidemark_domain::{Rank, Task, TaskId, TaskStatus};
+use std::sync::Arc;
+
+use tidemark_api::{
+    Refusal,
+    tasks::{MoveTask, TaskAnswer},
+};
+use tidemark_domain::{Rank, Task, TaskId, TaskStatus, Workspace};
 
 use super::{TasksRole, edit_task::edit_task};
-use crate::{
-    http::{Check, JsonBody, PathId, Problem, conditional::IfMatch},
-    identity::Caller,
-};
+use crate::operations::{self, Answer, Call, Check};
 
-/// The new neighbours: one is enough, the other follows from the board. With neither, the last place.
-#[derive(Deserialize)]
-pub struct NewPosition {
-    /// The task that shall stand right before this one.
-    after: Option<String>,
-    /// The task that shall stand right after this one.
-    before: Option<String>,
-    /// The column that the task is dropped in.
-    status: Option<String>,
+/// The ranks between which the task shall stand.
+struct Gap {
+    low: Option<Rank>,
+    high: Option<Rank>,
 }
 
-/// Answers 200 with the task; 400 if a neighbour is not in the same group or they are not in order.
-pub async fn handle(
-    State(role): State<TasksRole>,
-    caller: Caller,
-    PathId(id): PathId<TaskId>,
-    if_match: IfMatch,
-    JsonBody { value: body, .. }: JsonBody<NewPosition>,
-) -> Result<Response, Problem> {
-    let others: Vec<Task> = role.board.tasks_by_rank(&caller.workspace, id.group()).await?;
-    let others: Vec<Task> = others.into_iter().filter(|task| task.id != id).collect();
-
+/// One neighbour is enough, the other follows from the board; with neither, the last place. A neighbour that
+/// is not in the same group, or two that are not in order, are refused.
+pub async fn move_task(
+    role: Arc<TasksRole>,
+    call: Call,
+    input: MoveTask,
+) -> Result<Answer<TaskAnswer>, Refusal> {
+    let id: TaskId = operations::id("task", &input.id)?;
+    let workspace = &call.caller()?.workspace;
     let mut check = Check::default();
-    let after = check.field("/after", place_of(&others, body.after.as_deref()));
-    let before = check.field("/before", place_of(&others, body.before.as_deref()));
-    let status = check.field("/status", body.status.as_deref().map(str::parse::<TaskStatus>).transpose());
-    let ((after, before), status) = check.finish(after.zip(before).zip(status))?;
-
-    let rank_at = |place: usize| others.get(place).map(|task| task.rank.clone());
-    let (low, high) = match (after, before) {
-        (Some(after), Some(before)) => (rank_at(after), rank_at(before)),
-        (Some(after), None) => (rank_at(after), rank_at(after + 1)),
-        (None, Some(before)) => (before.checked_sub(1).and_then(rank_at), rank_at(before)),
-        (None, None) => (others.last().map(|task| task.rank.clone()), None),
+    let after = check.field("/after", neighbour(id, input.after.as_deref()));
+    let before = check.field("/before", neighbour(id, input.before.as_deref()));
+    let status = input.status.as_deref().map(str::parse::<TaskStatus>).transpose();
+    let status = check.field("/status", status);
+    let (Some(after), Some(before), Some(status)) = (after, before, status) else {
+        return Err(check.refusal());
     };
+    let Gap { low, high } = gap(&role, workspace, id, after, before).await?;
     if let Some(high) = &high {
-        Rank::between(low.as_ref(), high).map_err(|fault| Problem::invalid_field("/before", fault))?;
+        Rank::between(low.as_ref(), high).map_err(|fault| Refusal::invalid_field("/before", fault))?;
     }
-    edit_task(&role, &caller, id, if_match, move |task, now| {
+    edit_task(&role, &call, id, &input, move |task, now| {
         let rank = match &high {
             Some(high) => Rank::between(low.as_ref(), high).unwrap_or_else(|_| task.rank.clone()),
             None => Rank::last(low.as_ref(), now),
@@ -58,8 +48,48 @@ pub async fn handle(
     .await
 }
 
-fn place_of(tasks: &[Task], id: Option<&str>) -> Result<Option<usize>, &'static str> {
-    let Some(id) = id else { return Ok(None) };
-    let place = tasks.iter().position(|task| task.id.to_string() == id);
-    place.map(Some).ok_or("there is no such other task in the group")
+const NO_NEIGHBOUR: &str = "there is no such other task in the group";
+
+/// The id of a neighbour: of another task in the same group.
+fn neighbour(id: TaskId, text: Option<&str>) -> Result<Option<TaskId>, &'static str> {
+    let Some(text) = text else { return Ok(None) };
+    let neighbour: TaskId = text.parse().map_err(|_| NO_NEIGHBOUR)?;
+    if neighbour != id && neighbour.group() == id.group() { Ok(Some(neighbour)) } else { Err(NO_NEIGHBOUR) }
+}
+
+/// With both neighbours only they are read; otherwise the board tells who else stands there.
+async fn gap(
+    role: &TasksRole,
+    workspace: &Workspace,
+    id: TaskId,
+    after: Option<TaskId>,
+    before: Option<TaskId>,
+) -> Result<Gap, Refusal> {
+    if let (Some(after), Some(before)) = (after, before) {
+        let (low, high) =
+            tokio::try_join!(role.board.task(workspace, after), role.board.task(workspace, before))?;
+        let mut check = Check::default();
+        check.that(low.is_some(), "/after", NO_NEIGHBOUR);
+        check.that(high.is_some(), "/before", NO_NEIGHBOUR);
+        check.passed()?;
+        return Ok(Gap { low: low.map(|task| task.rank), high: high.map(|task| task.rank) });
+    }
+    let mut others: Vec<Task> = role.board.tasks_by_rank(workspace, id.group()).await?;
+    others.retain(|task| task.id != id);
+    let rank_at = |place: usize| others.get(place).map(|task| task.rank.clone());
+    let place_of = |neighbour: TaskId, pointer: &str| {
+        let place = others.iter().position(|task| task.id == neighbour);
+        place.ok_or_else(|| Refusal::invalid_field(pointer, NO_NEIGHBOUR))
+    };
+    Ok(match (after, before) {
+        (Some(after), _) => {
+            let place = place_of(after, "/after")?;
+            Gap { low: rank_at(place), high: rank_at(place + 1) }
+        }
+        (None, Some(before)) => {
+            let place = place_of(before, "/before")?;
+            Gap { low: place.checked_sub(1).and_then(rank_at), high: rank_at(place) }
+        }
+        (None, None) => Gap { low: others.last().map(|task| task.rank.clone()), high: None },
+    })
 }

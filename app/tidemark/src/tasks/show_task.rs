@@ -1,35 +1,29 @@
-//! `GET /api/tasks/{id}`: one task.
+//! One task.
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
+use std::sync::Arc;
+
+use tidemark_api::{
+    Refusal,
+    tasks::{ShowTask, TaskAnswer},
 };
-use http::header;
 use tidemark_domain::TaskId;
 
-use super::{
-    TasksRole,
-    bodies::{TaskAnswer, TaskBody},
-};
-use crate::{
-    http::{PathId, Problem, conditional},
-    identity::Caller,
-};
+use super::{TasksRole, bodies};
+use crate::operations::{self, Answer, Call};
 
-/// Answers 200 with the task and its first comments.
-pub async fn handle(
-    State(role): State<TasksRole>,
-    caller: Caller,
-    PathId(id): PathId<TaskId>,
-) -> Result<Response, Problem> {
-    let task = role.board.task(&caller.workspace, id).await?;
-    let task = task.ok_or_else(|| Problem::not_found("task", id))?;
-    let comments = role.board.comments_of(&caller.workspace, std::slice::from_ref(&task)).await?;
+pub async fn show_task(
+    role: Arc<TasksRole>,
+    call: Call,
+    input: ShowTask,
+) -> Result<Answer<TaskAnswer>, Refusal> {
+    let id: TaskId = operations::id("task", &input.id)?;
+    let workspace = &call.caller()?.workspace;
+    let task = role.board.task(workspace, id).await?;
+    let task = task.ok_or_else(|| Refusal::not_found("task", id))?;
+    let comments = role.board.comments_of(workspace, std::slice::from_ref(&task)).await?;
     let body = match comments.first() {
-        Some(first) => TaskBody::with_comments(&task, first),
-        None => TaskBody::new(&task, 0),
+        Some(first) => bodies::task_with_comments(&task, first),
+        None => bodies::task(&task, 0),
     };
-    let etag = [(header::ETAG, conditional::etag(task.version))];
-    Ok((etag, Json(TaskAnswer { task: body })).into_response())
+    Ok(Answer::from(TaskAnswer { task: body }).at_version(task.version))
 }

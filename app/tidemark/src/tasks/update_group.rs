@@ -1,91 +1,92 @@
-//! `PUT /api/groups/{id}`: another name or discussion.
+//! Another name or discussion.
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
+use std::sync::Arc;
+
+use tidemark_api::{
+    Refusal,
+    groups::{GroupAnswer, UnchangedGroup, UpdateGroup},
 };
-use http::header;
-use serde::Deserialize;
-use serde_json::json;
 use tidemark_domain::{
     Change, Group, GroupId,
     group::{Discussion, GroupName},
 };
-use tidemark_protocol::stored::{self, CorruptEntry};
+use tidemark_protocol::stored;
 
 use super::{
     TasksRole,
     board::{self, groups_of, tasks_of},
-    bodies::GroupBody,
+    bodies,
+    edit_group::{EditGroupError, current},
+    refusals,
 };
 use crate::{
-    http::{Check, JsonBody, PathId, Problem, conditional, conditional::IfMatch, refusal, request},
-    identity::Caller,
-    pages::{EditError, PageEdit},
+    operations::{
+        self, Answer, Call, Check,
+        refusals::{internal, of_read},
+    },
+    pages::{Once, PageEdit},
 };
 
-#[derive(Deserialize)]
-pub struct GroupChanges {
-    name: Option<String>,
-    discussion: Option<String>,
-}
-
-/// Why a group was not changed.
-#[derive(Debug, thiserror::Error)]
-enum UpdateGroupError {
-    #[error("the group does not exist")]
-    NotFound,
-    #[error("the group is at version {0}")]
-    StaleVersion(u64),
-    #[error(transparent)]
-    Corrupt(#[from] CorruptEntry),
-}
-
-/// Answers 200 with the group. Members that are absent stay as they are; 412 if `If-Match` names another
-/// version.
-pub async fn handle(
-    State(role): State<TasksRole>,
-    caller: Caller,
-    PathId(id): PathId<GroupId>,
-    if_match: IfMatch,
-    JsonBody { value: body, .. }: JsonBody<GroupChanges>,
-) -> Result<Response, Problem> {
+/// Members that are absent stay as they are.
+pub async fn update_group(
+    role: Arc<TasksRole>,
+    call: Call,
+    input: UpdateGroup,
+) -> Result<Answer<GroupAnswer>, Refusal> {
+    let id: GroupId = operations::id("group", &input.id)?;
     let mut check = Check::default();
-    let name = check.field("/name", body.name.as_deref().map(GroupName::parse).transpose());
-    let discussion =
-        check.field("/discussion", body.discussion.as_deref().map(Discussion::parse).transpose());
-    let (name, discussion) = check.finish(name.zip(discussion))?;
+    // Empty text is what `null` stands for, and no name.
+    let name = input.name.clone().or_cleared(String::new());
+    let name = check.field("/name", name.as_deref().map(GroupName::parse).transpose());
+    let discussion = input.discussion.clone().or_cleared(String::new());
+    let discussion = check.field("/discussion", discussion.as_deref().map(Discussion::parse).transpose());
+    let (Some(name), Some(discussion)) = (name, discussion) else { return Err(check.refusal()) };
 
-    let author = role.board.author(&caller);
+    let caller = call.caller()?;
+    let (author, seen, unchanged) = (role.board.author(caller), call.seen().clone(), input.unchanged.clone());
     let update = move |edit: &mut PageEdit<'_>| {
-        let entry = edit.get(&id.entry()).ok_or(UpdateGroupError::NotFound)?;
-        let current = board::read_group(id.page(), entry)?;
-        if !if_match.allows(current.version) {
-            return Err(UpdateGroupError::StaleVersion(current.version));
-        }
+        let before = current(edit, id, &seen)?;
+        stays_unchanged(&before, &unchanged)?;
         let mut group = Group {
-            name: name.clone().unwrap_or_else(|| current.name.clone()),
-            discussion: discussion.clone().unwrap_or_else(|| current.discussion.clone()),
-            ..current.clone()
+            name: name.clone().unwrap_or_else(|| before.name.clone()),
+            discussion: discussion.clone().unwrap_or_else(|| before.discussion.clone()),
+            ..before.clone()
         };
-        if group == current {
-            return Ok(group);
+        if group != before {
+            group.updated_at = edit.now();
+            group.version = edit.put(&id.entry(), "", stored::write_group(&group));
+            author.tell(edit, &id, Change::GroupUpdated { group: group.clone() });
         }
-        group.updated_at = edit.now();
-        group.version = edit.put(&id.entry(), "", stored::write_group(&group));
-        author.tell(edit, &id, Change::GroupUpdated { group: group.clone() });
         Ok(group)
     };
     let page = groups_of(&caller.workspace).page(id.page());
-    let group = role.board.pages.edit(&page, update).await.map_err(|fault| match fault {
-        EditError::Rejected(UpdateGroupError::NotFound) => Problem::not_found("group", id),
-        EditError::Rejected(UpdateGroupError::StaleVersion(version)) => Problem::stale("group", version),
-        EditError::Rejected(UpdateGroupError::Corrupt(cause)) => request::internal(&cause),
-        other => refusal::of_edit(other),
-    })?;
+    let updated = match call.identity(&id.to_string(), &input) {
+        Some(key) => role.board.pages.edit_once(&page, key.into(), update).await,
+        None => role.board.pages.edit(&page, update).await.map(Once::First),
+    };
+    let (group, replayed) = match updated.map_err(|fault| refusals::of_group(id, fault))? {
+        Once::First(group) => (group, false),
+        Once::Again(first) => {
+            let group = board::read_group(id.page(), &first.entry);
+            (group.map_err(|fault| internal(&fault))?, true)
+        }
+    };
     let tasks = role.board.pages.summary(&tasks_of(&caller.workspace, id)).await;
-    let task_count = tasks.map_err(|fault| refusal::of_read(&fault))?.entries;
-    let etag = [(header::ETAG, conditional::etag(group.version))];
-    Ok((etag, Json(json!({ "group": GroupBody::new(&group, task_count, None) }))).into_response())
+    let task_count = tasks.map_err(|fault| of_read(&fault))?.entries;
+    Ok(Answer::from(GroupAnswer { group: bodies::group(&group, task_count, None) })
+        .at_version(group.version)
+        .replayed(replayed))
+}
+
+/// What was read may be sent back, as long as it is what is there.
+fn stays_unchanged(group: &Group, sent: &UnchangedGroup) -> Result<(), EditGroupError> {
+    if sent.version.is_some_and(|version| version != group.version) {
+        return Err(EditGroupError::StaleVersion(group.version));
+    }
+    let shown = bodies::group(group, 0, None);
+    let fixed = |same: bool, member| if same { Ok(()) } else { Err(EditGroupError::Fixed(member)) };
+    fixed(sent.own_id.as_ref().is_none_or(|sent| *sent == shown.id), "_id")?;
+    fixed(sent.created_by.as_ref().is_none_or(|sent| *sent == shown.created_by), "createdBy")?;
+    fixed(sent.created_at.as_ref().is_none_or(|sent| *sent == shown.created_at), "createdAt")?;
+    fixed(sent.updated_at.as_ref().is_none_or(|sent| *sent == shown.updated_at), "updatedAt")
 }

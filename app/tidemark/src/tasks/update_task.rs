@@ -1,58 +1,47 @@
-//! `PUT /api/tasks/{id}`: any member of a task.
+//! Any member of a task.
 
-use axum::{extract::State, response::Response};
-use serde::Deserialize;
+use std::sync::Arc;
+
+use tidemark_api::{
+    Patch, Refusal,
+    tasks::{TaskAnswer, UnchangedTask, UpdateTask},
+};
 use tidemark_domain::{
     Task, TaskId, TaskStatus,
     task::{Description, Schedule, TaskName, parse_day},
 };
 
-use super::{TasksRole, edit_task::edit_task};
-use crate::{
-    http::{Check, JsonBody, PathId, Problem, body::null_clears, conditional::IfMatch},
-    identity::Caller,
+use super::{
+    TasksRole, bodies,
+    edit_task::{EditTaskError, edit_task},
 };
+use crate::operations::{self, Answer, Call, Check};
 
-/// Absent members stay as they are; `null` clears the description and the dates.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TaskChanges {
-    name: Option<String>,
-    #[serde(default, deserialize_with = "null_clears")]
-    description: Option<String>,
-    status: Option<String>,
-    #[serde(default, deserialize_with = "null_clears")]
-    start_date: Option<String>,
-    #[serde(default, deserialize_with = "null_clears")]
-    end_date: Option<String>,
-    group_id: Option<String>,
-}
-
-/// Answers 200 with the task; 400 field by field; 412 if `If-Match` names another version.
-pub async fn handle(
-    State(role): State<TasksRole>,
-    caller: Caller,
-    PathId(id): PathId<TaskId>,
-    if_match: IfMatch,
-    JsonBody { value: body, .. }: JsonBody<TaskChanges>,
-) -> Result<Response, Problem> {
+/// Members that are absent stay as they are.
+pub async fn update_task(
+    role: Arc<TasksRole>,
+    call: Call,
+    input: UpdateTask,
+) -> Result<Answer<TaskAnswer>, Refusal> {
+    let id: TaskId = operations::id("task", &input.id)?;
     let mut check = Check::default();
-    let name = check.field("/name", body.name.as_deref().map(TaskName::parse).transpose());
-    let description =
-        check.field("/description", body.description.as_deref().map(Description::parse).transpose());
-    let status = check.field("/status", body.status.as_deref().map(str::parse::<TaskStatus>).transpose());
-    let day = |name, day: Option<String>| day.map(|day| parse_day(name, &day)).transpose();
-    let start = check.field("/startDate", day("startDate", body.start_date));
-    let end = check.field("/endDate", day("endDate", body.end_date));
-    let stays = match body.group_id {
-        Some(group) if group != id.group().to_string() => Err("a task cannot move to another group"),
-        _ => Ok(()),
+    let name = check.field("/name", required("name", &input.name, TaskName::parse));
+    let description = input.description.clone().or_cleared(String::new());
+    let description = check.field("/description", description.as_deref().map(Description::parse).transpose());
+    let status = check.field("/status", required("status", &input.status, str::parse::<TaskStatus>));
+    let day = |name, day: &Patch<String>| {
+        day.clone().or_cleared(String::new()).map(|day| parse_day(name, &day)).transpose()
     };
-    let stays = check.field("/groupId", stays);
-    let parts = name.zip(description).zip(status).zip(start.zip(end)).zip(stays);
-    let ((((name, description), status), (start, end)), ()) = check.finish(parts)?;
-
-    edit_task(&role, &caller, id, if_match, move |task, _| {
+    let start = check.field("/startDate", day("startDate", &input.start_date));
+    let end = check.field("/endDate", day("endDate", &input.end_date));
+    let (Some(name), Some(description), Some(status), Some(start), Some(end)) =
+        (name, description, status, start, end)
+    else {
+        return Err(check.refusal());
+    };
+    let unchanged = input.unchanged.clone();
+    edit_task(&role, &call, id, &input, move |task, _| {
+        stays_unchanged(task, &unchanged)?;
         let start = start.unwrap_or(task.schedule.start());
         let end = end.unwrap_or(task.schedule.end());
         Ok(Task {
@@ -64,4 +53,32 @@ pub async fn handle(
         })
     })
     .await
+}
+
+/// Reads a member that may stay or be replaced, and not be cleared.
+fn required<T, E: std::fmt::Display>(
+    name: &str,
+    member: &Patch<String>,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<T>, String> {
+    match member {
+        Patch::Absent => Ok(None),
+        Patch::Clear => Err(format!("{name} is required")),
+        Patch::Set(text) => parse(text).map(Some).map_err(|fault| fault.to_string()),
+    }
+}
+
+/// What was read may be sent back, as long as it is what is there.
+fn stays_unchanged(task: &Task, sent: &UnchangedTask) -> Result<(), EditTaskError> {
+    if sent.version.is_some_and(|version| version != task.version) {
+        return Err(EditTaskError::StaleVersion(task.version));
+    }
+    let shown = bodies::task(task, 0);
+    let fixed = |same: bool, member| if same { Ok(()) } else { Err(EditTaskError::Fixed(member)) };
+    fixed(sent.own_id.as_ref().is_none_or(|sent| *sent == shown.id), "_id")?;
+    fixed(sent.group_id.as_ref().is_none_or(|sent| *sent == shown.group_id), "groupId")?;
+    fixed(sent.rank.as_ref().is_none_or(|sent| *sent == shown.rank), "rank")?;
+    fixed(sent.created_by.as_ref().is_none_or(|sent| *sent == shown.created_by), "createdBy")?;
+    fixed(sent.created_at.as_ref().is_none_or(|sent| *sent == shown.created_at), "createdAt")?;
+    fixed(sent.updated_at.as_ref().is_none_or(|sent| *sent == shown.updated_at), "updatedAt")
 }

@@ -1,0 +1,35 @@
+//! Values that several operations share.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// An opaque id of at most 100 characters.
+pub type Id = String;
+
+/// A moment: ISO 8601 in UTC with milliseconds and `Z`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline, extend("format" = "date-time"))]
+pub struct Moment(pub String);
+
+/// A calendar day, such as `2026-01-31`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline, extend("format" = "date"))]
+pub struct Day(pub String);
+
+/// Where a task stands. Any status may follow any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum Status {
+    New,
+    Backlog,
+    #[serde(rename = "In Progress")]
+    InProgress,
+    Completed,
+    Approved,
+}
+
+/// An answer without a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Nothing {}

@@ -1,0 +1,255 @@
+//! The operations over HTTP: one route for every path of every operation.
+
+use std::{
+    hash::{DefaultHasher, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{FromRequestParts, Path, Request},
+    response::{IntoResponse, Response},
+    routing::{MethodFilter, on},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use tidemark_api::{
+    Declaration, Method, Refusal, Success,
+    declaration::{Schema, path_parameters},
+};
+
+use super::{
+    answer::Answer,
+    call::{Conditions, Origin},
+    conditional::Seen,
+    idempotency,
+    input::Members,
+    offered::Offered,
+    registry::Registry,
+};
+use crate::http::{Problem, body};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Tells on an answer that it is the first one again.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The routes of all operations that this process offers.
+pub fn router(registry: &Arc<Registry>) -> Router {
+    let mut router = Router::new();
+    for operation in registry.operations() {
+        let declaration = operation.declaration();
+        let method = match declaration.method {
+            Method::Get => MethodFilter::GET,
+            Method::Post => MethodFilter::POST,
+            Method::Put => MethodFilter::PUT,
+            Method::Delete => MethodFilter::DELETE,
+        };
+        for &path in declaration.paths {
+            let (registry, operation) = (Arc::clone(registry), Arc::clone(operation));
+            let handler = move |request: Request| async move {
+                match serve(&registry, &operation, path, request).await {
+                    Ok(response) => response,
+                    Err(refusal) => Problem(refusal).into_response(),
+                }
+            };
+            router = router.route(&route(path), on(method, handler));
+        }
+    }
+    router
+}
+
+/// The path as routes and metrics have it: what it names first is called `id` in all of them, since a router
+/// knows one name for one place.
+fn route(path: &str) -> String {
+    match path_parameters(path).next() {
+        Some(name) => path.replacen(&format!("{{{name}}}"), "{id}", 1),
+        None => path.to_owned(),
+    }
+}
+
+async fn serve(
+    registry: &Registry,
+    operation: &Offered,
+    path: &'static str,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let declaration = *operation.declaration();
+    let schema = &operation.described.input;
+    let (mut parts, body) = request.into_parts();
+    let admission = registry.admit(operation, bearer_token(&parts.headers)).await?;
+    let conditions = conditions(&declaration, &parts.headers)?;
+    let in_path = path_members(&mut parts, path).await?;
+    let in_query: Vec<(String, String)> =
+        form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let mut members = if declaration.has_body() {
+        if let Some((name, _)) = in_query.first() {
+            let message = format!("{name} is not known here; members are taken from the body");
+            return Err(Refusal::invalid_field(format!("?{name}"), message));
+        }
+        let bytes = body::read(&parts.headers, body).await?;
+        Members::parse(&bytes)?
+    } else {
+        query_members(schema, in_query)?
+    };
+    for (name, text) in in_path {
+        members.add_text(schema, name, text)?;
+    }
+    let if_none_match = parts.headers.get(header::IF_NONE_MATCH).cloned();
+    let answer = registry.perform(operation, admission, conditions, members).await.map_err(|refusal| {
+        if declaration.has_body() { refusal } else { refusal.with_pointers(as_parameter) }
+    })?;
+    Ok(respond(&declaration, answer, if_none_match.as_ref()))
+}
+
+/// A member as a part of the query is written.
+fn as_parameter(pointer: &str) -> String {
+    pointer.strip_prefix('/').map_or_else(|| pointer.to_owned(), |name| format!("?{name}"))
+}
+
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn conditions(declaration: &Declaration, headers: &HeaderMap) -> Result<Conditions, Refusal> {
+    let mut conditions = Conditions::default();
+    if declaration.takes_key() {
+        let mut lines = headers.get_all(IDEMPOTENCY_KEY).iter();
+        if let Some(key) = lines.next() {
+            conditions.key = Some(idempotency::parse(key.to_str().unwrap_or_default())?);
+        }
+        if lines.next().is_some() {
+            return Err(Refusal::invalid_field("Idempotency-Key", "Idempotency-Key is given twice"));
+        }
+    }
+    if declaration.takes_version() {
+        let lines: Result<Vec<&str>, _> =
+            headers.get_all(header::IF_MATCH).iter().map(HeaderValue::to_str).collect();
+        let lines =
+            lines.map_err(|_| Refusal::invalid_field("If-Match", "If-Match must be ASCII characters"))?;
+        conditions.seen = Seen::parse(&lines)?;
+    }
+    let text = |name: HeaderName| {
+        headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    };
+    // The edge says who calls; nobody else reaches this port.
+    let address = text(HeaderName::from_static("x-real-ip"));
+    conditions.origin = Origin { address, user_agent: text(header::USER_AGENT) };
+    let asked = headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
+    conditions.fresh = asked.is_some_and(|asked| asked.contains("no-cache"));
+    Ok(conditions)
+}
+
+/// What the path names. A path that is no text leads nowhere, as one with an unknown id.
+async fn path_members(parts: &mut Parts, path: &'static str) -> Result<Vec<(&'static str, String)>, Refusal> {
+    let names: Vec<&'static str> = path_parameters(path).collect();
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let texts = Path::<Vec<(String, String)>>::from_request_parts(parts, &()).await;
+    let Ok(Path(texts)) = texts else { return Err(Refusal::not_found("entry", "of this path")) };
+    Ok(names.into_iter().zip(texts.into_iter().map(|(_, text)| text)).collect())
+}
+
+fn query_members(schema: &Schema, pairs: Vec<(String, String)>) -> Result<Members, Refusal> {
+    let mut members = Members::default();
+    for (name, text) in pairs {
+        members.add_text(schema, &name, text).map_err(|refusal| refusal.with_pointers(as_parameter))?;
+    }
+    Ok(members)
+}
+
+fn respond(
+    declaration: &Declaration,
+    answer: Answer<Bytes>,
+    if_none_match: Option<&HeaderValue>,
+) -> Response {
+    let status = StatusCode::from_u16(declaration.success.status()).unwrap_or(StatusCode::OK);
+    let mut headers = HeaderMap::new();
+    let mut set = |name: HeaderName, text: String| {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(name, value);
+        }
+    };
+    if declaration.method == Method::Get {
+        // The version alone would not do: a body can change while its entity does not.
+        let tag = tag(answer.version, &answer.output);
+        let is_known =
+            if_none_match.and_then(|value| value.to_str().ok()).is_some_and(|known| knows(known, &tag));
+        set(header::ETAG, tag);
+        if is_known {
+            return (StatusCode::NOT_MODIFIED, headers).into_response();
+        }
+    } else if let Some(version) = answer.version {
+        set(header::ETAG, format!("\"{version}\""));
+    }
+    if let (Success::Created { at: Some(at) }, Some(id)) = (declaration.success, &answer.id) {
+        set(header::LOCATION, at.replace("{id}", id));
+    }
+    if answer.replayed {
+        set(REPLAYED, "true".to_owned());
+    }
+    match (answer.good_for, answer.age) {
+        (Some(lifetime), _) => set(header::CACHE_CONTROL, format!("public, max-age={}", lifetime.as_secs())),
+        (None, age) => {
+            set(header::CACHE_CONTROL, "private, no-cache".to_owned());
+            if let Some(age) = age {
+                set(header::AGE, Duration::as_secs(&age).to_string());
+            }
+        }
+    }
+    if declaration.success == Success::Gone {
+        return (status, headers).into_response();
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    (status, headers, answer.output).into_response()
+}
+
+/// The tag of a body: the version of its entity, if it shows one, and what tells bodies of one version apart.
+fn tag(version: Option<u64>, body: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(body);
+    let rest = hasher.finish();
+    match version {
+        Some(version) => format!("\"{version}.{rest:016x}\""),
+        None => format!("\"{rest:016x}\""),
+    }
+}
+
+/// Whether an `If-None-Match` names this tag. Weak and strong tags compare alike here: RFC 9110, section 13.1.2.
+fn knows(if_none_match: &str, tag: &str) -> bool {
+    if_none_match
+        .split(',')
+        .map(str::trim)
+        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_path_names_first_is_called_id_in_its_route() {
+        assert_eq!(route("/api/groups/{groupId}/tasks"), "/api/groups/{id}/tasks");
+        assert_eq!(route("/api/groups"), "/api/groups");
+    }
+
+    #[test]
+    fn a_tag_changes_with_the_body_and_shows_the_version_before_its_dot() {
+        let (one, other) = (tag(Some(3), b"one"), tag(Some(3), b"other"));
+        assert!(one != other && one.starts_with("\"3.") && other.starts_with("\"3."));
+        assert!(knows(&format!("\"x\", W/{one}"), &one) && knows("*", &one) && !knows(&other, &one));
+    }
+
+    #[test]
+    fn a_token_is_what_follows_the_word_bearer_in_any_case() {
+        let of = |text: &'static str| {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(text))]);
+            bearer_token(&headers).map(str::to_owned)
+        };
+        assert_eq!(of("bEARER  abc"), Some("abc".to_owned()));
+        assert_eq!(of("Basic abc"), None);
+    }
+}

@@ -1,0 +1,119 @@
+//! What tells one request from another, so that a repeat gets the first answer instead of acting twice.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tidemark_api::{Operation, Refusal};
+use tidemark_domain::UserId;
+
+use crate::pages;
+
+/// Short enough to be kept with the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestIdentity {
+    /// Who asked for what kind of thing under which key.
+    pub key: [u8; 16],
+    /// What exactly was asked, but for secrets.
+    pub fingerprint: [u8; 16],
+}
+
+const LONGEST_KEY: usize = 255;
+
+/// The key, if it may be one.
+pub fn parse(key: &str) -> Result<String, Refusal> {
+    if (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        Ok(key.to_owned())
+    } else {
+        let message = "Idempotency-Key must be 1 to 255 ASCII characters";
+        Err(Refusal::invalid_field("Idempotency-Key", message))
+    }
+}
+
+/// The identity of a call by `caller` about `subject`, under `key`.
+pub fn identity<O: Operation>(
+    caller: Option<UserId>,
+    subject: &str,
+    key: &str,
+    input: &O,
+) -> RequestIdentity {
+    let caller = caller.map(|caller| caller.to_string()).unwrap_or_default();
+    let parts = [caller.as_str(), O::DECLARATION.name, subject, key];
+    RequestIdentity { key: digest(&parts.map(str::as_bytes)), fingerprint: digest(&[&fingerprint(input)]) }
+}
+
+/// The input as it is compared, whichever interface it came through.
+fn fingerprint<O: Operation>(input: &O) -> Vec<u8> {
+    let mut input = serde_json::to_value(input).expect("an input always makes JSON");
+    if let Value::Object(members) = &mut input {
+        for secret in O::DECLARATION.secrets {
+            // A digest of a password could be tried against lists of them.
+            members.remove(*secret);
+        }
+    }
+    input.to_string().into_bytes()
+}
+
+fn digest(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        // The length keeps ("ab", "c") apart from ("a", "bc").
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&hash.finalize()[..16]);
+    digest
+}
+
+impl From<RequestIdentity> for pages::IdempotencyKey {
+    fn from(identity: RequestIdentity) -> Self {
+        Self { key: identity.key, fingerprint: identity.fingerprint }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemark_api::{accounts::Register, groups::CreateGroup, tasks::DeleteTask};
+
+    use super::*;
+
+    fn group(name: &str) -> CreateGroup {
+        CreateGroup { name: name.to_owned(), discussion: None }
+    }
+
+    #[test]
+    fn keys_of_other_callers_operations_subjects_and_values_differ() {
+        let (ada, ben) = (Some(UserId::new(0, [1; 8])), Some(UserId::new(0, [2; 8])));
+        let first = identity(ada, "x", "a", &group("one"));
+        assert_eq!(identity(ada, "x", "a", &group("one")), first);
+        for other in [
+            identity(ben, "x", "a", &group("one")),
+            identity(None, "x", "a", &group("one")),
+            identity(ada, "y", "a", &group("one")),
+            identity(ada, "x", "b", &group("one")),
+            identity(ada, "x", "a", &DeleteTask { id: "one".to_owned() }),
+        ] {
+            assert_ne!(other.key, first.key);
+        }
+        let other_input = identity(ada, "x", "a", &group("two"));
+        assert!(other_input.key == first.key && other_input.fingerprint != first.fingerprint);
+    }
+
+    #[test]
+    fn a_secret_is_no_part_of_a_fingerprint() {
+        let registration = |password: &str| Register {
+            username: "Ada".to_owned(),
+            password: password.to_owned(),
+            ..Register::default()
+        };
+        let one = identity(None, "Ada", "a", &registration("correct horse 1"));
+        assert_eq!(identity(None, "Ada", "a", &registration("other horse 2")), one);
+    }
+
+    #[test]
+    fn a_key_is_printable_ascii_of_a_bounded_length() {
+        assert!(parse("a key").is_ok() && parse(&"x".repeat(255)).is_ok());
+        for wrong in ["", "\u{e4}", "a\tb", &"x".repeat(256)] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Reads an input against what is declared of it, naming every fault in words of our own.
+//!
+//! Looked at are the members and the kinds of their values. What a value must be like beyond that the domain
+//! decides, and says.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
+use tidemark_api::{FieldFault, Operation, Reason, Refusal, declaration::Schema};
+
+/// The members of a JSON object, each given once.
+#[derive(Debug, Default, PartialEq)]
+pub struct Members(pub Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EachOnce;
+
+        impl<'de> Visitor<'de> for EachOnce {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Members, A::Error> {
+                let mut members = Map::new();
+                while let Some((name, value)) = access.next_entry::<String, Value>()? {
+                    if members.contains_key(&name) {
+                        return Err(A::Error::custom(format_args!("{name} is given twice")));
+                    }
+                    members.insert(name, value);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(EachOnce)
+    }
+}
+
+impl Members {
+    /// Reads a JSON text that is an object.
+    pub fn parse(text: &[u8]) -> Result<Self, Refusal> {
+        serde_json::from_slice(text).map_err(|fault| {
+            let what = match fault.classify() {
+                serde_json::error::Category::Eof => "it ends too early",
+                serde_json::error::Category::Data => "it must be one object, and no member may come twice",
+                serde_json::error::Category::Syntax | serde_json::error::Category::Io => {
+                    "it is no valid JSON"
+                }
+            };
+            let (line, column) = (fault.line(), fault.column());
+            let detail = format!("the body cannot be read at line {line}, column {column}: {what}");
+            Refusal::new(Reason::MalformedBody, detail)
+        })
+    }
+
+    /// Adds a member that came as text, as the kind of value that `schema` wants there.
+    pub fn add_text(&mut self, schema: &Schema, name: &str, text: String) -> Result<(), Refusal> {
+        let kinds = schema.property(name).map(|property| kinds(schema, property)).unwrap_or_default();
+        let value = match text.parse::<u64>() {
+            Ok(number) if kinds.contains(&"integer") => Value::from(number),
+            _ => match text.as_str() {
+                "true" | "false" if kinds.contains(&"boolean") => Value::from(text == "true"),
+                _ => Value::from(text),
+            },
+        };
+        if self.0.insert(name.to_owned(), value).is_some() {
+            let message = format!("{name} is given twice");
+            return Err(Refusal::invalid_field(format!("/{name}"), message));
+        }
+        Ok(())
+    }
+
+    /// The input, if its members are those declared and of the declared kinds.
+    pub fn read<O: Operation>(self, schema: &Schema) -> Result<O, Refusal> {
+        let faults = faults(schema, &self.0);
+        if !faults.is_empty() {
+            return Err(Refusal::invalid(faults));
+        }
+        serde_json::from_value(Value::Object(self.0)).map_err(|fault| {
+            tracing::warn!(operation = O::DECLARATION.name, %fault, "an input passed its schema and not its type");
+            Refusal::new(Reason::MalformedBody, "the input is not of the declared form")
+        })
+    }
+}
+
+fn faults(schema: &Schema, members: &Map<String, Value>) -> Vec<FieldFault> {
+    let mut faults = Vec::new();
+    for (name, value) in members {
+        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        let message = match schema.property(name) {
+            None => unknown(schema, name),
+            Some(property) => match wrong_kind(schema, property, value) {
+                Some(wanted) => format!("{name} must be {wanted}"),
+                None => continue,
+            },
+        };
+        faults.push(FieldFault { pointer, message });
+    }
+    faults
+}
+
+/// How much of a member's name an error repeats.
+const SHOWN: usize = 40;
+
+fn unknown(schema: &Schema, name: &str) -> String {
+    let known: Vec<&str> = schema.properties().map(|(name, _)| name).collect();
+    let shown: String = name.chars().take(SHOWN).collect();
+    if known.is_empty() {
+        return format!("{shown} is not known here; nothing is taken");
+    }
+    format!("{shown} is not known here; known are {}", known.join(", "))
+}
+
+/// The kinds that a property may have, as JSON Schema calls them.
+fn kinds<'a>(schema: &'a Schema, property: &'a Value) -> Vec<&'a str> {
+    let property = schema.resolve(property);
+    if let Some(choices) = property.get("anyOf").or_else(|| property.get("oneOf")).and_then(Value::as_array) {
+        return choices.iter().flat_map(|choice| kinds(schema, choice)).collect();
+    }
+    match property.get("type") {
+        Some(Value::String(kind)) => vec![kind],
+        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What the value should have been, if it is of another kind.
+fn wrong_kind(schema: &Schema, property: &Value, value: &Value) -> Option<String> {
+    let kinds = kinds(schema, property);
+    let fits = kinds.is_empty()
+        || kinds.iter().any(|kind| match *kind {
+            "string" => value.is_string(),
+            "integer" => value.is_u64() || value.is_i64(),
+            "number" => value.is_number(),
+            "boolean" => value.is_boolean(),
+            "array" => value.is_array(),
+            "object" => value.is_object(),
+            "null" => value.is_null(),
+            _ => true,
+        });
+    if !fits {
+        return Some(wanted(schema, property, &kinds));
+    }
+    let item = schema.resolve(property).get("items")?;
+    let wrong = value.as_array()?.iter().find_map(|value| wrong_kind(schema, item, value))?;
+    Some(format!("a list of which each is {wrong}"))
+}
+
+fn wanted(schema: &Schema, property: &Value, kinds: &[&str]) -> String {
+    let property = schema.resolve(property);
+    let bound = |name: &str| property.get(name).and_then(Value::as_u64);
+    let words = kinds.iter().map(|kind| match *kind {
+        "string" => "text".to_owned(),
+        "integer" => match (bound("minimum"), bound("maximum")) {
+            (Some(least), Some(most)) => format!("a whole number from {least} to {most}"),
+            _ => "a whole number".to_owned(),
+        },
+        "number" => "a number".to_owned(),
+        "boolean" => "true or false".to_owned(),
+        "array" => "a list".to_owned(),
+        "object" => "an object".to_owned(),
+        other => other.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" or ")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::*, sample::Index};
+    use tidemark_api::{groups::ListGroups, tasks::UpdateTask};
+
+    use super::*;
+
+    fn read(text: &str) -> Result<UpdateTask, Refusal> {
+        let members = Members::parse(text.as_bytes())?;
+        members.read(&Schema::of::<UpdateTask>())
+    }
+
+    fn pointers(refusal: &Refusal) -> Vec<&str> {
+        refusal.faults().iter().map(|fault| fault.pointer.as_str()).collect()
+    }
+
+    #[test]
+    fn every_unknown_member_and_every_wrong_kind_is_named_at_once() {
+        let refusal = read(r#"{"name": 7, "stauts": "New", "startDate": [], "comments": {}}"#).unwrap_err();
+        assert_eq!(pointers(&refusal), ["/comments", "/name", "/startDate", "/stauts"]);
+        let told: Vec<&str> = refusal.faults().iter().map(|fault| fault.message.as_str()).collect();
+        assert!(told[1] == "name must be text" && told[3].contains("known are"), "{told:?}");
+    }
+
+    #[test]
+    fn a_member_that_comes_twice_is_refused() {
+        let refusal = read(r#"{"name": "a", "name": "b"}"#).unwrap_err();
+        assert_eq!(refusal.reason(), Reason::MalformedBody);
+    }
+
+    #[test]
+    fn text_becomes_the_kind_of_value_that_is_wanted() {
+        let schema = Schema::of::<ListGroups>();
+        let mut members = Members::default();
+        members.add_text(&schema, "limit", "7".to_owned()).unwrap();
+        members.add_text(&schema, "cursor", "7".to_owned()).unwrap();
+        assert!(members.add_text(&schema, "cursor", "8".to_owned()).is_err());
+        let mut wrong = Members::default();
+        wrong.add_text(&schema, "limit", "many".to_owned()).unwrap();
+        let refusal = wrong.read::<ListGroups>(&schema).unwrap_err();
+        assert_eq!(refusal.detail(), "limit must be a whole number from 1 to 200 or null");
+    }
+
+    const GOOD: &str =
+        r#"{"name": "Fence \u00e4", "version": 3, "description": null, "endDate": "2026-01-31"}"#;
+
+    /// Any bytes, what looks like an object, and a good body with some of its bytes changed or its end cut off.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let damaged = (prop::collection::vec(any::<(Index, u8)>(), 0..4), 0..=GOOD.len()).prop_map(
+            |(changes, length)| {
+                let mut bytes = GOOD.as_bytes().to_vec();
+                for (at, byte) in changes {
+                    let at = at.index(bytes.len());
+                    bytes[at] = byte;
+                }
+                // As often as not, all of it stays.
+                bytes.truncate(length * 2);
+                bytes
+            },
+        );
+        prop_oneof![
+            1 => prop::collection::vec(any::<u8>(), 0..200),
+            1 => r#"[ \n]{0,2}\{["a-z:0-9{}\[\],. ]{0,80}\}?"#.prop_map(String::into_bytes),
+            3 => damaged,
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_or_refused(bytes in bytes()) {
+            let schema = Schema::of::<UpdateTask>();
+            match Members::parse(&bytes).and_then(|members| members.read::<UpdateTask>(&schema)) {
+                Ok(input) => {
+                    let again = serde_json::to_vec(&input).unwrap();
+                    let again = Members::parse(&again).unwrap().read::<UpdateTask>(&schema).unwrap();
+                    prop_assert_eq!(serde_json::to_value(again).unwrap(), serde_json::to_value(input).unwrap());
+                }
+                Err(refusal) => prop_assert_eq!(refusal.reason().status(), 400),
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! All operations that this process offers.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tidemark_api::{Refusal, Repeats, Role};
+use tokio::time::timeout;
+
+use super::{
+    answer::Answer,
+    authorise::{self, Admission},
+    call::{Call, Conditions},
+    input::Members,
+    offered::Offered,
+};
+use crate::identity::Verifier;
+
+/// The longest that an operation may take: longer than the store, the broker and the database take to give up.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The operations by name.
+pub struct Registry {
+    offered: HashMap<&'static str, Arc<Offered>>,
+    verifier: Arc<Verifier>,
+}
+
+/// What is offered is not what is declared.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryFault {
+    #[error("declared and not implemented: {0}")]
+    Missing(String),
+    #[error("implemented and not declared, or twice: {0}")]
+    Unexpected(&'static str),
+}
+
+impl Registry {
+    /// The registry of a process with these roles: each must offer all that is declared of it.
+    pub fn new(
+        roles: &[Role],
+        offered: impl IntoIterator<Item = Offered>,
+        verifier: Arc<Verifier>,
+    ) -> Result<Self, RegistryFault> {
+        let declared = tidemark_api::operations().into_iter().map(|described| described.declaration);
+        let mut missing: BTreeSet<&str> = declared
+            .filter(|declared| roles.contains(&declared.role))
+            .map(|declared| declared.name)
+            .collect();
+        let mut by_name = HashMap::new();
+        for operation in offered {
+            let name = operation.declaration().name;
+            if !missing.remove(name) {
+                return Err(RegistryFault::Unexpected(name));
+            }
+            by_name.insert(name, Arc::new(operation));
+        }
+        if !missing.is_empty() {
+            return Err(RegistryFault::Missing(missing.into_iter().collect::<Vec<_>>().join(", ")));
+        }
+        Ok(Self { offered: by_name, verifier })
+    }
+
+    pub fn operations(&self) -> impl Iterator<Item = &Arc<Offered>> {
+        self.offered.values()
+    }
+
+    pub fn find(&self, name: &str) -> Option<&Arc<Offered>> {
+        self.offered.get(name)
+    }
+
+    /// Lets a call in, before anything of it is read.
+    pub async fn admit(&self, operation: &Offered, token: Option<&str>) -> Result<Admission, Refusal> {
+        authorise::admit(operation.declaration(), &self.verifier, token).await
+    }
+
+    /// Does what was asked, within a bounded time.
+    pub async fn perform(
+        &self,
+        operation: &Offered,
+        admission: Admission,
+        conditions: Conditions,
+        members: Members,
+    ) -> Result<Answer<Bytes>, Refusal> {
+        let call = Call::new(admission, conditions);
+        if let Ok(outcome) = timeout(DEADLINE, operation.run(call, members)).await {
+            return outcome;
+        }
+        let declaration = operation.declaration();
+        tracing::warn!(operation = declaration.name, "an operation was given up at its deadline");
+        Err(Refusal::unavailable(match declaration.repeats {
+            Repeats::Safe => "this took too long",
+            _ => "this took too long, and whether it was done is unknown; repeat it with its idempotency key",
+        }))
+    }
+}
