@@ -12,7 +12,6 @@ mod history;
 mod http;
 mod identity;
 mod notifications;
-mod pages;
 mod roles;
 mod seed;
 mod serve;

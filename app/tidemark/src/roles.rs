@@ -7,6 +7,7 @@ use std::{fmt, sync::Arc};
 
 use axum::Router;
 use clap::ValueEnum;
+use tidemark_pages::{PageWork, Pages};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -18,9 +19,8 @@ use crate::{
     health::Dependency,
     history,
     identity::Verifier,
-    notifications,
-    pages::{self, PageWork, Pages},
-    tasks,
+    notifications, tasks,
+    telemetry::trace_context::TraceContext,
 };
 
 /// A part of the program that can run alone.
@@ -103,18 +103,19 @@ impl Foundation {
     /// Starts the pages of an owner.
     pub fn start_pages(&self, owner: &str, work: Option<Arc<dyn PageWork>>) -> Pages {
         let limits = &self.configuration.state;
-        let ports = pages::Ports {
+        let ports = tidemark_pages::Ports {
             store: Arc::new(self.state.clone()),
             publisher: Arc::new(self.ledger.clone()),
             clock: Arc::clone(&self.clock),
             work,
+            context: Some(TraceContext::recorded),
         };
-        let configuration = pages::Configuration {
+        let configuration = tidemark_pages::Configuration {
             entries_per_collection: limits.entries_per_collection,
             lease: limits.instance_lease,
             relay_lanes: RELAY_LANES,
             attempts: ATTEMPTS,
-            ..pages::Configuration::new(owner, self.configuration.instance.clone())
+            ..tidemark_pages::Configuration::new(owner, self.configuration.instance.clone())
         };
         Pages::start(ports, configuration)
     }

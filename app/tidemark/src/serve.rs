@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use axum::{Router, middleware, routing::get};
 use futures_util::future::join_all;
+use tidemark_pages::Pages;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -21,7 +22,6 @@ use crate::{
     health::{self, Monitor},
     http::{problem, request},
     identity::{PublicKeys, Verifier},
-    pages::Pages,
     roles::{Foundation, Offer, Role},
     telemetry,
     telemetry::WithCauses,

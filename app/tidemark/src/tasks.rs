@@ -31,11 +31,12 @@ use axum::{
 };
 
 use self::{board::Board, cascade::Cascades};
+use tidemark_pages::Pages;
+
 use crate::{
     dapr::{Message, StateComponent, TopicPublisher},
     health::{Dependency, PROBE_DEADLINE},
     identity::Verifier,
-    pages::Pages,
     roles::{Foundation, Offer},
 };
 

@@ -12,6 +12,7 @@ use tidemark_domain::{
     User, UserId,
     user::{DisplayName, Password, Username},
 };
+use tidemark_pages::{EditError, Once};
 
 use super::{
     AccountsRole,
@@ -24,7 +25,6 @@ use crate::{
         idempotency::{self, IdempotencyKey},
         refusal, request,
     },
-    pages::{EditError, Once},
     telemetry::trace_context::TraceContext,
 };
 

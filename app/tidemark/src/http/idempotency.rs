@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 use tidemark_domain::UserId;
 
 use super::problem::Problem;
-use crate::pages;
 
 /// Tells on an answer that it is the first one again.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -79,7 +78,7 @@ pub fn mark_replayed(response: &mut Response) {
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
 }
 
-impl From<RequestIdentity> for pages::IdempotencyKey {
+impl From<RequestIdentity> for tidemark_pages::IdempotencyKey {
     fn from(identity: RequestIdentity) -> Self {
         Self { key: identity.key, fingerprint: identity.fingerprint }
     }

@@ -1,10 +1,9 @@
 //! What a failed edit of a page means to a client.
 
 use http::StatusCode;
+use tidemark_pages::{EditError, Limit, StoreError};
 
 use super::{idempotency, problem::Problem, request};
-use crate::pages::{EditError, Limit, StoreError};
-
 /// The problem behind every failure but the edit's own rejection, which only its action can word.
 pub fn of_edit<R>(fault: EditError<R>) -> Problem {
     match fault {

@@ -9,6 +9,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use tidemark_domain::{Change, Comment, CommentId, TaskId, comment::CommentText};
+use tidemark_pages::{EditError, Once, PageEdit};
 use tidemark_protocol::stored;
 
 use super::{TasksRole, board::comments_of, bodies::CommentBody};
@@ -19,7 +20,6 @@ use crate::{
         refusal, request,
     },
     identity::Caller,
-    pages::{EditError, Once, PageEdit},
 };
 
 #[derive(Deserialize)]

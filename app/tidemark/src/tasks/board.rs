@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidemark_domain::{Change, Comment, Event, Group, GroupId, Task, TaskId, Workspace};
+use tidemark_pages::{CollectionKey, Entry, OutboxEvent, PageEdit, PageView, Pages, StoreError};
 use tidemark_protocol::{
     ledger,
     stored::{self, CorruptEntry},
@@ -13,7 +14,6 @@ use crate::{
     configuration::EventConfiguration,
     http::{Problem, refusal, request},
     identity::Caller,
-    pages::{CollectionKey, Entry, OutboxEvent, PageEdit, PageView, Pages, StoreError},
     telemetry::trace_context::TraceContext,
 };
 

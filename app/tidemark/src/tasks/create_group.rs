@@ -12,6 +12,7 @@ use tidemark_domain::{
     Change, Group, GroupId,
     group::{Discussion, GroupName},
 };
+use tidemark_pages::{EditError, Once, PageEdit};
 use tidemark_protocol::stored;
 
 use super::{
@@ -26,7 +27,6 @@ use crate::{
         refusal, request,
     },
     identity::Caller,
-    pages::{EditError, Once, PageEdit},
 };
 
 #[derive(Deserialize)]

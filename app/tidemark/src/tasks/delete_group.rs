@@ -3,6 +3,7 @@
 use axum::extract::State;
 use http::StatusCode;
 use tidemark_domain::{Change, GroupId};
+use tidemark_pages::{EditError, PageEdit};
 use tidemark_protocol::stored::CorruptEntry;
 
 use super::{
@@ -13,7 +14,6 @@ use super::{
 use crate::{
     http::{PathId, Problem, conditional::IfMatch, refusal, request},
     identity::Caller,
-    pages::{EditError, PageEdit},
 };
 
 /// Why a group was not deleted.

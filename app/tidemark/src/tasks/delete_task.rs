@@ -3,6 +3,7 @@
 use axum::extract::State;
 use http::StatusCode;
 use tidemark_domain::{Change, TaskId};
+use tidemark_pages::PageEdit;
 
 use super::{
     TasksRole,
@@ -13,7 +14,6 @@ use super::{
 use crate::{
     http::{PathId, Problem, conditional::IfMatch},
     identity::Caller,
-    pages::PageEdit,
 };
 
 /// Answers 204 once the task is gone. Its comments can no longer be reached, and go in the background.

@@ -6,6 +6,7 @@ use axum::{
 };
 use http::header;
 use tidemark_domain::{Change, Task, TaskId, task::InvalidSchedule};
+use tidemark_pages::{EditError, PageEdit};
 use tidemark_protocol::stored::{self, CorruptEntry};
 
 use super::{
@@ -16,7 +17,6 @@ use super::{
 use crate::{
     http::{Problem, conditional, conditional::IfMatch, refusal, request},
     identity::Caller,
-    pages::{EditError, PageEdit},
 };
 
 /// Why a task was not changed.

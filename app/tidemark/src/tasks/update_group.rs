@@ -12,6 +12,7 @@ use tidemark_domain::{
     Change, Group, GroupId,
     group::{Discussion, GroupName},
 };
+use tidemark_pages::{EditError, PageEdit};
 use tidemark_protocol::stored::{self, CorruptEntry};
 
 use super::{
@@ -22,7 +23,6 @@ use super::{
 use crate::{
     http::{Check, JsonBody, PathId, Problem, conditional, conditional::IfMatch, refusal, request},
     identity::Caller,
-    pages::{EditError, PageEdit},
 };
 
 #[derive(Deserialize)]
