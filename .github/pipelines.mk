@@ -81,7 +81,7 @@ crates-dry: ## Package every crate as a registry would get it; none is published
 .PHONY: coverage
 coverage: $(CARGO_TARPAULIN) ## Lines that the unit and property tests reach, and whether they are enough
 	$(CARGO_TARPAULIN) tarpaulin --target-dir $(TIDEMARK_CACHE_DIR)/coverage
-	python3 $(PIPELINES)/coverage.py target/coverage/lcov.info app/tidemark/src/pages 80 app/domain 70 app/protocol 70
+	python3 $(PIPELINES)/coverage.py target/coverage/lcov.info app/pages 80 app/domain 70 app/protocol 70
 
 .PHONY: faults
 faults: ## The acceptance suite, kills and outages included, ROUNDS times in a row
@@ -90,7 +90,7 @@ faults: ## The acceptance suite, kills and outages included, ROUNDS times in a r
 
 .PHONY: fuzz
 fuzz: ## Random and damaged bytes for whatever reads strangers' bytes, FUZZ_SECONDS long
-	$(PIPELINES)/fuzz.sh $(or $(FUZZ_SECONDS),600) tidemark-domain tidemark-protocol tidemark
+	$(PIPELINES)/fuzz.sh $(or $(FUZZ_SECONDS),600) tidemark-domain tidemark-pages tidemark-protocol tidemark
 
 .PHONY: bench-report
 bench-report: ## What bench prints, also in target/bench.txt

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-pub use crate::pages::Clock;
+pub use tidemark_pages::Clock;
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy)]

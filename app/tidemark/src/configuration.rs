@@ -220,7 +220,7 @@ pub struct TelemetryConfiguration {
     /// How log lines are written
     #[arg(long, env, value_enum, default_value = "human")]
     pub log_format: LogFormat,
-    /// Which log lines are written, as a `tracing` filter such as `info,tidemark::pages=debug`
+    /// Which log lines are written, as a `tracing` filter such as `info,tidemark_pages=debug`
     #[arg(long, env, default_value = "info")]
     pub log_level: String,
     /// Where spans are sent by OTLP over gRPC; without, none are

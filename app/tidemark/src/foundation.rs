@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use tidemark_api::Role;
+use tidemark_pages::{PageWork, Pages};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     dapr::{Sidecar, StateComponent, Subscription, TopicPublisher},
     health::Dependency,
     operations::Offered,
-    pages::{self, PageWork, Pages},
+    telemetry::trace_context::TraceContext,
 };
 
 /// What every role is given.
@@ -55,18 +56,19 @@ impl Foundation {
     /// Starts the pages of an owner.
     pub fn start_pages(&self, owner: &str, work: Option<Arc<dyn PageWork>>) -> Pages {
         let limits = &self.configuration.state;
-        let ports = pages::Ports {
+        let ports = tidemark_pages::Ports {
             store: Arc::new(self.state.clone()),
             publisher: Arc::new(self.ledger.clone()),
             clock: Arc::clone(&self.clock),
             work,
+            context: Some(TraceContext::recorded),
         };
-        let configuration = pages::Configuration {
+        let configuration = tidemark_pages::Configuration {
             entries_per_collection: limits.entries_per_collection,
             lease: limits.instance_lease,
             relay_lanes: RELAY_LANES,
             attempts: ATTEMPTS,
-            ..pages::Configuration::new(owner, self.configuration.instance.clone())
+            ..tidemark_pages::Configuration::new(owner, self.configuration.instance.clone())
         };
         Pages::start(ports, configuration)
     }

@@ -14,8 +14,6 @@ mod http;
 mod identity;
 mod notifications;
 mod operations;
-#[expect(dead_code, reason = "becomes a crate of its own")]
-mod pages;
 mod roles;
 mod seed;
 mod serve;

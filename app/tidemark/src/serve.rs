@@ -10,6 +10,7 @@ use tidemark_api::{
     Role,
     accounts::{ListSigningKeys, SigningKey},
 };
+use tidemark_pages::Pages;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -28,7 +29,6 @@ use crate::{
     http::{problem, request},
     identity::{KeySource, KeysUnavailable, PublicKeys, Verifier},
     operations::{self, Call, Registry, RoleClient, client::Here},
-    pages::Pages,
     roles, telemetry,
     telemetry::WithCauses,
 };

@@ -25,6 +25,7 @@ mod update_group;
 mod update_task;
 
 use std::sync::Arc;
+use tidemark_pages::Pages;
 
 use self::{board::Board, cascade::Cascades};
 use crate::{
@@ -32,7 +33,6 @@ use crate::{
     foundation::{Foundation, Offer},
     health::{Dependency, PROBE_DEADLINE},
     operations::Offered,
-    pages::Pages,
 };
 
 /// What the role's actions share.

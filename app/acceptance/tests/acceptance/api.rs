@@ -148,9 +148,16 @@ impl Answer {
         self
     }
 
+    /// The whole `ETag`.
     #[track_caller]
-    pub fn etag(&self) -> &str {
+    pub fn tag(&self) -> &str {
         self.header("etag").unwrap_or_else(|| panic!("there is no ETag with {}", self.text()))
+    }
+
+    /// The version that the `ETag` names: that of a read tells bodies of one version apart, too.
+    #[track_caller]
+    pub fn version(&self) -> &str {
+        self.tag().trim_matches('"').split('.').next().unwrap_or_default()
     }
 
     /// The id of what was made.
@@ -191,7 +198,7 @@ impl Answer {
 
     /// Checks that the body was refused for exactly these fields.
     #[track_caller]
-    pub fn invalid_fields(&self, pointers: &[&str]) {
+    pub fn invalid_fields(&self, pointers: &[&str]) -> Value {
         let document = self.problem(400, "invalid-input");
         let told: Vec<&str> = document["errors"]
             .as_array()
@@ -200,6 +207,7 @@ impl Answer {
             .filter_map(|e| e["pointer"].as_str())
             .collect();
         assert_eq!(told, pointers, "{document}");
+        document
     }
 }
 

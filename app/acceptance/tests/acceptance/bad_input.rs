@@ -145,7 +145,7 @@ async fn a_body_that_is_too_large_is_refused(world: Arc<World>) -> Outcome {
             send_bytes(&world, &method, &path, body).await?.problem(413, "body-too-large");
         }
     }
-    let fits = format!("{{\"name\": \"fits\", \"ignored\": \"{}\"}}", "x".repeat((1 << 20) - 64));
+    let fits = format!("{{\"name\": \"fits\"{}}}", " ".repeat((1 << 20) - 64));
     send_bytes(&world, &Method::POST, "/api/groups", fits).await?.expect(201);
     Ok(())
 }
@@ -304,6 +304,6 @@ async fn head_answers_as_get_does_without_a_body(world: Arc<World>) -> Outcome {
     let group = world.member().new_group(&unique("group")).await?;
     let path = format!("/api/groups/{group}");
     let head = send(world.member().request(Method::HEAD, &path)).await?.expect(200);
-    assert_eq!((head.body.len(), head.etag()), (0, "\"1\""));
+    assert_eq!((head.body.len(), head.version()), (0, "1"));
     Ok(())
 }

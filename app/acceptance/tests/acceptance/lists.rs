@@ -13,6 +13,7 @@ use crate::trials;
 
 pub fn trials() -> Vec<Trial> {
     trials![
+        an_unknown_parameter_is_refused_with_the_known_ones,
         groups_are_listed_newest_first_and_each_once,
         a_group_made_between_two_pages_moves_nothing,
         a_group_deleted_between_two_pages_hides_no_other,
@@ -203,5 +204,20 @@ async fn a_parameter_given_twice_is_refused(world: Arc<World>) -> Outcome {
     for path in ["/api/groups?include=tasks&include=tasks", "/api/tasks?status=New&status=New"] {
         world.member().get(path).await?.problem(400, "invalid-input");
     }
+    Ok(())
+}
+
+async fn an_unknown_parameter_is_refused_with_the_known_ones(world: Arc<World>) -> Outcome {
+    for (path, unknown, known) in [
+        ("/api/tasks?stauts=New", "stauts", "status"),
+        ("/api/groups?limit=5&page=2", "page", "cursor"),
+        ("/api/users/me?x=", "x", "nothing"),
+    ] {
+        let document = world.member().get(path).await?.invalid_fields(&[&format!("?{unknown}")]);
+        let told = document["error"].as_str().unwrap_or_default();
+        assert!(told.contains(unknown) && told.contains(known), "{told}");
+    }
+    let twice = world.member().get("/api/tasks?limit=5&limit=6").await?;
+    twice.invalid_fields(&["?limit"]);
     Ok(())
 }

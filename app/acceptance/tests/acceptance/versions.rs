@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use reqwest::Method;
-use reqwest::header::IF_MATCH;
+use reqwest::header::{IF_MATCH, IF_NONE_MATCH};
 use serde_json::{Value, json};
 use tidemark_acceptance::Outcome;
 
@@ -21,6 +21,9 @@ pub fn trials() -> Vec<Trial> {
         of_many_changes_of_one_version_one_is_made,
         what_is_no_version_is_refused,
         a_read_names_the_version_that_a_change_left,
+        a_read_that_is_known_is_told_so_without_a_body,
+        what_a_read_gave_may_be_sent_back,
+        a_member_that_nobody_sets_is_not_changed_by_sending_another_one,
     ]
 }
 
@@ -28,8 +31,8 @@ pub fn trials() -> Vec<Trial> {
 fn stale(answer: &Answer, current: u64) {
     let document = answer.problem(412, "stale-version");
     assert_eq!(
-        (&document["currentVersion"], answer.etag()),
-        (&json!(current), format!("\"{current}\"").as_str())
+        (&document["currentVersion"], answer.version()),
+        (&json!(current), current.to_string().as_str())
     );
 }
 
@@ -47,11 +50,11 @@ async fn a_change_of_the_version_that_was_read_is_made(world: Arc<World>) -> Out
     let api = world.member();
     for (path, change) in entities(&world).await? {
         let read = api.get(&path).await?.expect(200);
-        assert_eq!(api.put_if(&path, read.etag(), &change).await?.expect(200).etag(), "\"2\"");
+        assert_eq!(api.put_if(&path, read.tag(), &change).await?.expect(200).version(), "2");
         let other = json!({ "name": "any version" });
-        assert_eq!(api.put_if(&path, "*", &other).await?.expect(200).etag(), "\"3\"");
+        assert_eq!(api.put_if(&path, "*", &other).await?.expect(200).version(), "3");
         let list = json!({ "name": "one of a list" });
-        assert_eq!(api.put_if(&path, "\"7\", \"3\"", &list).await?.expect(200).etag(), "\"4\"");
+        assert_eq!(api.put_if(&path, "\"7\", \"3\"", &list).await?.expect(200).version(), "4");
     }
     Ok(())
 }
@@ -106,7 +109,10 @@ async fn of_many_changes_of_one_version_one_is_made(world: Arc<World>) -> Outcom
 
 async fn what_is_no_version_is_refused(world: Arc<World>) -> Outcome {
     for (path, change) in entities(&world).await? {
-        for versions in ["1", "w/\"1\"", "\"one\"", "", "\"1\" \"2\"", "\"-1\"", "\"99999999999999999999\""] {
+        for foreign in ["\"one\"", "\"-1\"", "\"99999999999999999999\""] {
+            world.member().put_if(&path, foreign, &change).await?.problem(412, "stale-version");
+        }
+        for versions in ["1", "w/\"1\"", "", "\"1\" \"2\"", "\"1"] {
             world.member().put_if(&path, versions, &change).await?.invalid_fields(&["If-Match"]);
         }
     }
@@ -116,7 +122,53 @@ async fn what_is_no_version_is_refused(world: Arc<World>) -> Outcome {
 async fn a_read_names_the_version_that_a_change_left(world: Arc<World>) -> Outcome {
     for (path, change) in entities(&world).await? {
         let changed = world.member().put(&path, &change).await?.expect(200);
-        assert_eq!(world.member().get(&path).await?.expect(200).etag(), changed.etag());
+        assert_eq!(world.member().get(&path).await?.expect(200).version(), changed.version());
+    }
+    Ok(())
+}
+
+async fn a_read_that_is_known_is_told_so_without_a_body(world: Arc<World>) -> Outcome {
+    let group = world.member().new_group(&unique("group")).await?;
+    let task = world.member().new_task(&group, "task").await?;
+    let path = format!("/api/tasks/{task}");
+    let read = world.member().get(&path).await?.expect(200);
+    let ask = async |tag: &str| {
+        send(world.member().request(Method::GET, &path).header(IF_NONE_MATCH, tag.to_owned())).await
+    };
+    for known in [read.tag().to_owned(), format!("\"x\", W/{}", read.tag())] {
+        let answer = ask(&known).await?.expect(304);
+        assert_eq!((answer.body.len(), answer.tag()), (0, read.tag()));
+    }
+    // A comment does not change its task's version, and yet what is shown.
+    let comment = json!({ "text": "news" });
+    world.member().post(&format!("{path}/comments"), &comment).await?.expect(201);
+    let changed = ask(read.tag()).await?.expect(200);
+    assert_eq!((changed.version(), changed.tag() != read.tag()), (read.version(), true));
+    Ok(())
+}
+
+async fn what_a_read_gave_may_be_sent_back(world: Arc<World>) -> Outcome {
+    for (path, _) in entities(&world).await? {
+        let read = world.member().get(&path).await?.expect(200).json();
+        let body = read["group"].as_object().or_else(|| read["task"].as_object()).cloned();
+        let body = Value::from(body.unwrap_or_default());
+        assert_eq!(world.member().put(&path, &body).await?.expect(200).version(), "1");
+        let mut renamed = body;
+        renamed["name"] = json!("renamed");
+        assert_eq!(world.member().put(&path, &renamed).await?.expect(200).version(), "2");
+        // It says which version it was read from.
+        stale(&world.member().put(&path, &renamed).await?, 2);
+    }
+    Ok(())
+}
+
+async fn a_member_that_nobody_sets_is_not_changed_by_sending_another_one(world: Arc<World>) -> Outcome {
+    for (path, _) in entities(&world).await? {
+        for member in ["_id", "createdBy", "createdAt", "updatedAt"] {
+            let body = json!({ "name": "x", member: "2026-01-01T00:00:00.000Z" });
+            world.member().put(&path, &body).await?.invalid_fields(&[&format!("/{member}")]);
+        }
+        assert_eq!(world.member().get(&path).await?.expect(200).version(), "1");
     }
     Ok(())
 }

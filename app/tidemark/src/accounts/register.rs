@@ -7,6 +7,7 @@ use tidemark_api::{
     accounts::{Register, UserAnswer},
 };
 use tidemark_domain::user::{DisplayName, Password, Username};
+use tidemark_pages::{EditError, Once};
 
 use super::{
     AccountsRole, profile,
@@ -14,7 +15,6 @@ use super::{
 };
 use crate::{
     operations::{Answer, Call, Check, refusals},
-    pages::{EditError, Once},
     telemetry::trace_context::TraceContext,
 };
 

@@ -5,19 +5,16 @@ use tidemark_domain::{
     Actor, Change, Event, User, UserId, Workspace,
     user::{DisplayName, Username},
 };
+use tidemark_pages::{
+    CollectionKey, EditError, Entry, IdempotencyKey, InvalidCollectionKey, Once, OutboxEvent, PageKey, Pages,
+    StoreError,
+};
 use tidemark_protocol::{
     ledger,
     stored::{self, CorruptEntry, UserRecord},
 };
 
-use crate::{
-    configuration::EventConfiguration,
-    pages::{
-        CollectionKey, EditError, Entry, IdempotencyKey, InvalidCollectionKey, Once, OutboxEvent, PageKey,
-        Pages, StoreError,
-    },
-    telemetry::trace_context::TraceContext,
-};
+use crate::{configuration::EventConfiguration, telemetry::trace_context::TraceContext};
 
 /// Pages that users are spread over. Fixed for ever: a user's page follows from it.
 pub const SHARDS: u32 = 256;
@@ -99,7 +96,7 @@ impl Users {
         let page = self.page_of(&new.username);
         let number = page.number();
         let (publish, format) = (self.events.kafka_enabled, self.events.event_format.into());
-        let edit = move |edit: &mut crate::pages::PageEdit<'_>| {
+        let edit = move |edit: &mut tidemark_pages::PageEdit<'_>| {
             if find_by_name(edit.entries(), number, &new.username)?.is_some() {
                 return Err(RegistrationRefused::NameTaken);
             }

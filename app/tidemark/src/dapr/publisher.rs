@@ -5,9 +5,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use dapr::dapr::proto::runtime::v1::{BulkPublishRequest, BulkPublishRequestEntry};
+use tidemark_pages::{OutboxEvent, PublishError, Publisher};
 
 use super::sidecar::{Sidecar, SidecarError, measured, outgoing};
-use crate::pages::{OutboxEvent, PublishError, Publisher};
 use crate::telemetry::{
     event_spans::{EventSpans, Way},
     trace_context::TraceContext,

@@ -11,11 +11,11 @@ use std::{
 };
 
 use dapr::dapr::proto::{common::v1::StateItem, runtime::v1::SaveStateRequest};
+use tidemark_pages::{SaveError, StoreError};
 use tokio::sync::oneshot;
 use tonic::Code;
 
 use super::sidecar::{Sidecar, SidecarError, measured, outgoing};
-use crate::pages::{SaveError, StoreError};
 use crate::telemetry::trace_context::TraceContext;
 
 /// Calls under way at a time: what comes meanwhile shares the next one.

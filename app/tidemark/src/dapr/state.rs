@@ -8,11 +8,10 @@ use dapr::dapr::proto::{
     common::v1::{Etag, StateItem, StateOptions, state_options::StateConcurrency},
     runtime::v1::{DeleteStateRequest, GetBulkStateRequest, GetStateRequest, SaveStateRequest},
 };
+use tidemark_pages::{Precondition, SaveError, StateStore, StoreError, Versioned};
 
 use super::save_queue::{SaveQueue, save_error};
 use super::sidecar::{Sidecar, SidecarError, measured, outgoing};
-use crate::pages::{Precondition, SaveError, StateStore, StoreError, Versioned};
-
 /// Keys that the sidecar reads at the same time for one bulk request.
 const BULK_PARALLELISM: i32 = 16;
 

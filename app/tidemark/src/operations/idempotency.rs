@@ -5,8 +5,6 @@ use sha2::{Digest, Sha256};
 use tidemark_api::{Operation, Refusal};
 use tidemark_domain::UserId;
 
-use crate::pages;
-
 /// Short enough to be kept with the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestIdentity {
@@ -64,7 +62,7 @@ fn digest(parts: &[&[u8]]) -> [u8; 16] {
     digest
 }
 
-impl From<RequestIdentity> for pages::IdempotencyKey {
+impl From<RequestIdentity> for tidemark_pages::IdempotencyKey {
     fn from(identity: RequestIdentity) -> Self {
         Self { key: identity.key, fingerprint: identity.fingerprint }
     }

@@ -3,12 +3,10 @@
 use std::error::Error;
 
 use tidemark_api::{Reason, Refusal};
+use tidemark_pages::{EditError, Limit, StoreError};
 use tracing::{error, warn};
 
-use crate::{
-    pages::{EditError, Limit, StoreError},
-    telemetry::WithCauses,
-};
+use crate::telemetry::WithCauses;
 
 /// Logs the cause of an internal error, and makes the refusal that hides it.
 pub fn internal(fault: &(dyn Error + 'static)) -> Refusal {

@@ -7,13 +7,11 @@ use tidemark_api::{
     comments::{AddComment, CommentAnswer},
 };
 use tidemark_domain::{Change, Comment, CommentId, TaskId, comment::CommentText};
+use tidemark_pages::{EditError, Once, PageEdit};
 use tidemark_protocol::stored;
 
 use super::{TasksRole, board::comments_of, bodies};
-use crate::{
-    operations::{self, Answer, Call, Check, refusals},
-    pages::{EditError, Once, PageEdit},
-};
+use crate::operations::{self, Answer, Call, Check, refusals};
 
 pub async fn add_comment(
     role: Arc<TasksRole>,

@@ -4,17 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidemark_domain::{Change, Comment, Event, Group, GroupId, Task, TaskId, Workspace};
+use tidemark_pages::{CollectionKey, Entry, OutboxEvent, PageEdit, PageView, Pages, StoreError};
 use tidemark_protocol::{
     ledger,
     stored::{self, CorruptEntry},
 };
 
-use crate::{
-    configuration::EventConfiguration,
-    identity::Caller,
-    pages::{CollectionKey, Entry, OutboxEvent, PageEdit, PageView, Pages, StoreError},
-    telemetry::trace_context::TraceContext,
-};
+use crate::{configuration::EventConfiguration, identity::Caller, telemetry::trace_context::TraceContext};
 
 /// All boards.
 #[derive(Clone)]

@@ -9,17 +9,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tidemark_domain::{Actor, Change, GroupId, TaskId, Workspace, user::Username};
+use tidemark_pages::{EditError, Entry, PageEdit, PageKey, PageWork, Pages, StoreError};
 use tidemark_protocol::stored::CorruptEntry;
 use tokio::sync::watch;
 use tracing::warn;
 
 use super::board::{self, Author, PAGES_AT_A_TIME, comments_of, tasks_of};
-use crate::{
-    configuration::EventConfiguration,
-    identity::Caller,
-    pages::{EditError, Entry, PageEdit, PageKey, PageWork, Pages, StoreError},
-    telemetry::WithCauses,
-};
+use crate::{configuration::EventConfiguration, identity::Caller, telemetry::WithCauses};
 
 /// How long a deletion waits for its cascade before it answers all the same.
 const PATIENCE: Duration = Duration::from_secs(5);

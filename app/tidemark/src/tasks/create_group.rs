@@ -10,6 +10,7 @@ use tidemark_domain::{
     Change, Group, GroupId,
     group::{Discussion, GroupName},
 };
+use tidemark_pages::{EditError, Once, PageEdit};
 use tidemark_protocol::stored;
 
 use super::{
@@ -20,7 +21,6 @@ use super::{
 use crate::{
     identity::Caller,
     operations::{Answer, Call, Check, refusals},
-    pages::{EditError, Once, PageEdit},
 };
 
 pub async fn create_group(

@@ -10,6 +10,7 @@ use tidemark_domain::{
     Change, Group, GroupId, Rank, Task, TaskId, TaskStatus,
     task::{Description, Schedule, TaskName, parse_day},
 };
+use tidemark_pages::{EditError, Once, PageEdit};
 use tidemark_protocol::stored;
 
 use super::{
@@ -21,7 +22,6 @@ use super::{
 use crate::{
     identity::Caller,
     operations::{self, Answer, Call, Check, refusals},
-    pages::{EditError, Once, PageEdit},
 };
 
 /// Without a group the task goes to the Inbox.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tidemark_api::{Reason, Refusal, groups::DeleteGroup, values::Nothing};
 use tidemark_domain::{Change, GroupId};
+use tidemark_pages::PageEdit;
 
 use super::{
     TasksRole,
@@ -12,10 +13,7 @@ use super::{
     edit_group::{EditGroupError, current},
     refusals,
 };
-use crate::{
-    operations::{self, Answer, Call},
-    pages::PageEdit,
-};
+use crate::operations::{self, Answer, Call};
 
 /// Answers once the group is gone, as a rule with everything in it: what a crash leaves is finished by the
 /// sweep.

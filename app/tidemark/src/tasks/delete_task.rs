@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tidemark_api::{Refusal, tasks::DeleteTask, values::Nothing};
 use tidemark_domain::{Change, TaskId};
+use tidemark_pages::PageEdit;
 
 use super::{
     TasksRole,
@@ -12,10 +13,7 @@ use super::{
     edit_task::{EditTaskError, current},
     refusals,
 };
-use crate::{
-    operations::{self, Answer, Call},
-    pages::PageEdit,
-};
+use crate::operations::{self, Answer, Call};
 
 /// Answers once the task is gone. Its comments can no longer be reached, and go in the background.
 pub async fn delete_task(

@@ -1,10 +1,11 @@
 //! What every change of an existing group begins with: find it, check its version.
 
 use tidemark_domain::{Group, GroupId};
+use tidemark_pages::PageEdit;
 use tidemark_protocol::stored::CorruptEntry;
 
 use super::board;
-use crate::{operations::Seen, pages::PageEdit};
+use crate::operations::Seen;
 
 /// Why a group was not changed.
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,7 @@
 
 use tidemark_api::{Operation, Refusal, tasks::TaskAnswer};
 use tidemark_domain::{Change, Task, TaskId, task::InvalidSchedule};
+use tidemark_pages::{Once, PageEdit};
 use tidemark_protocol::stored::{self, CorruptEntry};
 
 use super::{
@@ -9,10 +10,7 @@ use super::{
     board::{self, tasks_of},
     bodies, refusals,
 };
-use crate::{
-    operations::{Answer, Call, Seen, refusals::internal},
-    pages::{Once, PageEdit},
-};
+use crate::operations::{Answer, Call, Seen, refusals::internal};
 
 /// Why a task was not changed.
 #[derive(Debug, thiserror::Error)]

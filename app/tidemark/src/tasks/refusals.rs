@@ -2,12 +2,10 @@
 
 use tidemark_api::Refusal;
 use tidemark_domain::{GroupId, TaskId};
+use tidemark_pages::EditError;
 
 use super::{board::ReadError, edit_group::EditGroupError, edit_task::EditTaskError};
-use crate::{
-    operations::refusals::{internal, of_edit, of_read},
-    pages::EditError,
-};
+use crate::operations::refusals::{internal, of_edit, of_read};
 
 impl From<ReadError> for Refusal {
     fn from(fault: ReadError) -> Self {

@@ -10,6 +10,7 @@ use tidemark_domain::{
     Change, Group, GroupId,
     group::{Discussion, GroupName},
 };
+use tidemark_pages::{Once, PageEdit};
 use tidemark_protocol::stored;
 
 use super::{
@@ -19,12 +20,9 @@ use super::{
     edit_group::{EditGroupError, current},
     refusals,
 };
-use crate::{
-    operations::{
-        self, Answer, Call, Check,
-        refusals::{internal, of_read},
-    },
-    pages::{Once, PageEdit},
+use crate::operations::{
+    self, Answer, Call, Check,
+    refusals::{internal, of_read},
 };
 
 /// Members that are absent stay as they are.

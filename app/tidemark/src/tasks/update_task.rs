@@ -34,8 +34,10 @@ pub async fn update_task(
     };
     let start = check.field("/startDate", day("startDate", &input.start_date));
     let end = check.field("/endDate", day("endDate", &input.end_date));
-    let (Some(name), Some(description), Some(status), Some(start), Some(end)) =
-        (name, description, status, start, end)
+    let stays = input.unchanged.group_id.as_ref().is_none_or(|group| *group == id.group().to_string());
+    check.that(stays, "/groupId", "a task cannot move to another group");
+    let (Some(name), Some(description), Some(status), Some(start), Some(end), true) =
+        (name, description, status, start, end, stays)
     else {
         return Err(check.refusal());
     };
@@ -76,7 +78,6 @@ fn stays_unchanged(task: &Task, sent: &UnchangedTask) -> Result<(), EditTaskErro
     let shown = bodies::task(task, 0);
     let fixed = |same: bool, member| if same { Ok(()) } else { Err(EditTaskError::Fixed(member)) };
     fixed(sent.own_id.as_ref().is_none_or(|sent| *sent == shown.id), "_id")?;
-    fixed(sent.group_id.as_ref().is_none_or(|sent| *sent == shown.group_id), "groupId")?;
     fixed(sent.rank.as_ref().is_none_or(|sent| *sent == shown.rank), "rank")?;
     fixed(sent.created_by.as_ref().is_none_or(|sent| *sent == shown.created_by), "createdBy")?;
     fixed(sent.created_at.as_ref().is_none_or(|sent| *sent == shown.created_at), "createdAt")?;

@@ -1,13 +1,14 @@
 //! The W3C trace context of a request: taken from the caller or begun here, carried through every call that
 //! the request makes and inside the events that it leaves.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use opentelemetry::{
     Context, SpanId, TraceFlags, TraceId,
     trace::{SpanContext, TraceContextExt, TraceState},
 };
 use rand::Rng;
+use tidemark_pages::{CallContext, Work};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// Which trace, and which span of it, is going on.
@@ -66,6 +67,11 @@ impl TraceContext {
         self.flags & 1 == 1
     }
 
+    /// The context of the task that runs now, if its trace is being recorded, as the pages carry it.
+    pub fn recorded() -> Option<Arc<dyn CallContext>> {
+        Some(Arc::new(Self::current().filter(|trace| trace.is_recorded())?))
+    }
+
     /// What an event carries beside its payload, so that its way can be followed: nothing, if its trace is not
     /// recorded.
     pub fn attributes(traceparent: Option<&str>) -> Vec<(String, String)> {
@@ -107,6 +113,12 @@ impl TraceContext {
     /// The trace's id as log lines and error answers show it.
     pub fn trace_id(self) -> String {
         format!("{:032x}", self.trace_id)
+    }
+}
+
+impl CallContext for TraceContext {
+    fn enclose<'work>(&self, work: Work<'work>) -> Work<'work> {
+        Box::pin(self.scope(work))
     }
 }
 

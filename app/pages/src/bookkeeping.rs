@@ -1,0 +1,141 @@
+//! The items in which processes tell each other which pages they have in use. All live under
+//! `pages/<namespace>/`:
+//!
+//! - `directory`: the incarnations that have or may have active pages.
+//! - `lease/<incarnation>`: a sign of life, with a time to live.
+//! - `register/<incarnation>/<slot>`: the names of active pages.
+//! - `sweeper`: who sweeps, with a time to live.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message;
+
+use crate::{Configuration, Precondition, StateStore, StoreError, key::RESERVED};
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Directory {
+    /// Goes up with every new sweeper; only the one who raised it last may remove an incarnation.
+    #[prost(uint64, tag = "1")]
+    pub(crate) fencing: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) incarnations: Vec<Incarnation>,
+}
+
+/// One life of an instance, or one part of it between two losses of its lease.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Incarnation {
+    #[prost(fixed64, tag = "1")]
+    pub(crate) id: u64,
+    #[prost(string, tag = "2")]
+    pub(crate) instance: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(crate) struct Lease {
+    /// Of an incarnation: its id. Of the sweep: the sweeping process.
+    #[prost(fixed64, tag = "1")]
+    pub(crate) holder: u64,
+    /// Goes up with every renewal.
+    #[prost(uint64, tag = "2")]
+    pub(crate) beat: u64,
+    /// Taken away: its holder must not rely on it any more.
+    #[prost(bool, tag = "3")]
+    pub(crate) revoked: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Slot {
+    #[prost(string, repeated, tag = "1")]
+    pub(crate) pages: Vec<String>,
+    /// Swept: nothing may be noted here any more.
+    #[prost(bool, tag = "2")]
+    pub(crate) swept: bool,
+}
+
+/// What the items are called.
+#[derive(Debug, Clone)]
+pub(crate) struct Names {
+    prefix: String,
+}
+
+impl Names {
+    pub(crate) fn new(configuration: &Configuration) -> Self {
+        Self { prefix: format!("{RESERVED}/{}", configuration.namespace) }
+    }
+
+    pub(crate) fn directory(&self) -> String {
+        format!("{}/directory", self.prefix)
+    }
+
+    pub(crate) fn sweeper(&self) -> String {
+        format!("{}/sweeper", self.prefix)
+    }
+
+    pub(crate) fn lease(&self, incarnation: u64) -> String {
+        format!("{}/lease/{incarnation:016x}", self.prefix)
+    }
+
+    pub(crate) fn slot(&self, incarnation: u64, slot: u32) -> String {
+        format!("{}/register/{incarnation:016x}/{slot}", self.prefix)
+    }
+}
+
+/// An item as it was read, and what a save over it must demand.
+pub(crate) struct Item<M> {
+    pub(crate) value: Option<M>,
+    pub(crate) precondition: Precondition,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("item {name} cannot be decoded")]
+struct CorruptItem {
+    name: String,
+    #[source]
+    cause: prost::DecodeError,
+}
+
+pub(crate) async fn read<M: Message + Default>(
+    store: &dyn StateStore,
+    name: &str,
+) -> Result<Item<M>, StoreError> {
+    let Some(stored) = store.get(name).await? else {
+        return Ok(Item { value: None, precondition: Precondition::Absent });
+    };
+    let value = decode(name, stored.value)?;
+    Ok(Item { value: Some(value), precondition: Precondition::Etag(stored.etag) })
+}
+
+pub(crate) fn decode<M: Message + Default>(name: &str, value: Bytes) -> Result<M, StoreError> {
+    M::decode(value).map_err(|cause| StoreError::new(CorruptItem { name: name.to_owned(), cause }))
+}
+
+/// Changes an item, whoever else does. `change` returns whether there was anything to change: it runs on the
+/// item as it is each time, and must find its own work done if an earlier save happened after all.
+pub(crate) async fn update<M: Message + Default>(
+    store: &dyn StateStore,
+    name: &str,
+    time_to_live: Option<Duration>,
+    mut change: impl FnMut(&mut M) -> bool,
+) -> Result<M, StoreError> {
+    let mut attempts = 0;
+    loop {
+        let item = read::<M>(store, name).await?;
+        let mut value = item.value.unwrap_or_default();
+        if !change(&mut value) {
+            return Ok(value);
+        }
+        let encoded = Bytes::from(value.encode_to_vec());
+        match store.save(name, encoded, item.precondition, time_to_live).await {
+            Ok(()) => return Ok(value),
+            Err(error) => {
+                attempts += 1;
+                if attempts == ATTEMPTS {
+                    return Err(error.into_store_error());
+                }
+            }
+        }
+    }
+}
+
+const ATTEMPTS: u32 = 8;

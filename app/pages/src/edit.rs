@@ -1,0 +1,233 @@
+//! What an edit sees of its page and may do to it.
+
+use std::mem;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use prost::Message;
+use uuid::Uuid;
+
+use crate::{
+    Entry, OutboxEvent, PageKey,
+    page::{KeyRecord, Page},
+};
+
+/// A page, open for one edit. Everything done here is committed in one save, or not at all.
+///
+/// An edit may run more than once (another replica was faster), always on the page as it then is: it must
+/// depend on nothing but the page, and take times and ids from here.
+pub struct PageEdit<'page> {
+    key: &'page PageKey,
+    page: &'page mut Page,
+    now: Timestamp,
+    event_id: &'page mut dyn FnMut() -> Uuid,
+    journal: &'page mut Journal,
+}
+
+/// How to undo the edit under way, and what the writer must know of it.
+#[derive(Default)]
+pub(crate) struct Journal {
+    steps: Vec<Step>,
+    outbox: usize,
+    content_bytes: usize,
+    closed: bool,
+    /// Of the first entry put.
+    first_put: Option<String>,
+    /// A new entry was put into a closed page.
+    pub(crate) put_into_closed: bool,
+    /// Markers that the batch under way has tried to set: those of rejected edits are not in the page.
+    pub(crate) markers: Vec<String>,
+}
+
+enum Step {
+    /// An entry was put where none of its id was: it is the last one.
+    Added,
+    Replaced(usize, Entry),
+    Removed(usize, Entry),
+    /// The record at this index was given a copy of the entry it belongs to.
+    Kept(usize),
+    MarkerSet,
+    MarkerCleared(usize, String),
+}
+
+impl Journal {
+    fn begin(&mut self, page: &Page) {
+        self.steps.clear();
+        self.outbox = page.outbox().len();
+        self.content_bytes = page.content_bytes;
+        self.closed = page.body.closed;
+        self.first_put = None;
+        self.put_into_closed = false;
+    }
+
+    /// Forgets the markers of an earlier attempt.
+    pub(crate) fn begin_batch(&mut self) {
+        self.markers.clear();
+    }
+
+    pub(crate) fn undo(&mut self, page: &mut Page) {
+        for step in self.steps.drain(..).rev() {
+            let body = &mut page.body;
+            match step {
+                Step::Added => drop(body.entries.pop()),
+                Step::Replaced(index, entry) => body.entries[index] = entry,
+                Step::Removed(index, entry) => body.entries.insert(index, entry),
+                Step::Kept(index) => body.keys[index].original = None,
+                Step::MarkerSet => drop(body.pending.pop()),
+                Step::MarkerCleared(index, marker) => body.pending.insert(index, marker),
+            }
+        }
+        page.truncate_outbox(self.outbox);
+        page.content_bytes = self.content_bytes;
+        page.body.closed = self.closed;
+    }
+
+    pub(crate) fn changed(&self, page: &Page) -> bool {
+        !self.steps.is_empty() || page.outbox().len() > self.outbox || page.body.closed != self.closed
+    }
+
+    pub(crate) fn emitted(&self, page: &Page) -> bool {
+        page.outbox().len() > self.outbox
+    }
+
+    pub(crate) fn take_first_put(&mut self) -> Option<String> {
+        self.first_put.take()
+    }
+}
+
+impl<'page> PageEdit<'page> {
+    pub(crate) fn new(
+        key: &'page PageKey,
+        page: &'page mut Page,
+        now: Timestamp,
+        event_id: &'page mut dyn FnMut() -> Uuid,
+        journal: &'page mut Journal,
+    ) -> Self {
+        journal.begin(page);
+        Self { key, page, now, event_id, journal }
+    }
+
+    /// The page's number, for ids that say where their entry lives.
+    pub fn number(&self) -> u32 {
+        self.key.number()
+    }
+
+    /// The time of this commit.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub fn get(&self, id: &str) -> Option<&Entry> {
+        self.page.body.entry(id)
+    }
+
+    /// In the order in which they were first put.
+    pub fn entries(&self) -> &[Entry] {
+        &self.page.body.entries
+    }
+
+    /// The version that a `put` of this entry would give it.
+    pub fn next_version(&self, id: &str) -> u64 {
+        self.get(id).map_or(1, |entry| entry.version + 1)
+    }
+
+    /// Adds the entry, or replaces the one of that id, and returns its version.
+    ///
+    /// A new entry in a closed page fails the edit with `Closed`, whatever the edit returns.
+    pub fn put(&mut self, id: &str, label: &str, value: Bytes) -> u64 {
+        let version = self.next_version(id);
+        let entry = Entry { id: id.to_owned(), version, label: label.to_owned(), value };
+        self.page.content_bytes += entry.encoded_len();
+        if let Some(index) = self.index(id) {
+            let replaced = mem::replace(&mut self.page.body.entries[index], entry);
+            self.page.content_bytes -= replaced.encoded_len();
+            self.keep_original(&replaced);
+            self.journal.steps.push(Step::Replaced(index, replaced));
+        } else {
+            self.journal.put_into_closed |= self.page.body.closed;
+            self.page.body.entries.push(entry);
+            self.journal.steps.push(Step::Added);
+        }
+        self.journal.first_put.get_or_insert_with(|| id.to_owned());
+        version
+    }
+
+    /// Removes the entry and returns it. If one of that id is put again, its versions start again at 1.
+    pub fn remove(&mut self, id: &str) -> Option<Entry> {
+        let index = self.index(id)?;
+        let removed = self.page.body.entries.remove(index);
+        self.page.content_bytes -= removed.encoded_len();
+        self.keep_original(&removed);
+        self.journal.steps.push(Step::Removed(index, removed.clone()));
+        Some(removed)
+    }
+
+    /// Leaves a tombstone: no entry may be added to this page any more.
+    pub fn close(&mut self) {
+        self.page.body.closed = true;
+    }
+
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.page.body.sealed
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.page.body.closed
+    }
+
+    /// The id for one event of this commit: a `UUIDv7` of the time of the commit.
+    pub fn event_id(&mut self) -> Uuid {
+        (self.event_id)()
+    }
+
+    /// Commits the event with this edit. It is published after the commit, at least once.
+    pub fn emit(&mut self, event: OutboxEvent) {
+        self.page.push_event(event);
+    }
+
+    /// The markers of unfinished work.
+    pub fn pending(&self) -> &[String] {
+        &self.page.body.pending
+    }
+
+    /// Leaves work to be done: [`PageWork::resume`](crate::PageWork::resume) is called after the commit until
+    /// the marker is cleared. Setting one that is set already changes nothing.
+    pub fn set_pending(&mut self, marker: &str) {
+        let pending = &mut self.page.body.pending;
+        if !pending.iter().any(|set| set == marker) {
+            pending.push(marker.to_owned());
+            self.journal.steps.push(Step::MarkerSet);
+            self.journal.markers.push(marker.to_owned());
+        }
+    }
+
+    /// Says that the work is done. Returns whether the marker was set.
+    pub fn clear_pending(&mut self, marker: &str) -> bool {
+        let pending = &mut self.page.body.pending;
+        let Some(index) = pending.iter().position(|set| set == marker) else { return false };
+        let cleared = pending.remove(index);
+        self.journal.steps.push(Step::MarkerCleared(index, cleared));
+        true
+    }
+
+    fn index(&self, id: &str) -> Option<usize> {
+        self.page.body.entries.iter().position(|entry| entry.id == id)
+    }
+
+    /// A repeated request must get the entry as its first one left it: the records that refer to the entry
+    /// keep it before it changes.
+    fn keep_original(&mut self, entry: &Entry) {
+        for (index, record) in self.page.body.keys.iter_mut().enumerate() {
+            if record.entry == entry.id && record.original.is_none() {
+                self.page.content_bytes -= record.encoded_len();
+                keep(record, entry);
+                self.page.content_bytes += record.encoded_len();
+                self.journal.steps.push(Step::Kept(index));
+            }
+        }
+    }
+}
+
+fn keep(record: &mut KeyRecord, entry: &Entry) {
+    record.original = Some(entry.clone());
+}

@@ -1,0 +1,821 @@
+//! The writer of a page: takes the commands that wait, applies them in memory, saves once, answers all.
+//!
+//! What it relies on, and how a save is told apart from one that did not happen:
+//!
+//! - Every save demands the `ETag` of the page it was made from, so it happens over exactly that page or not at
+//!   all. The `ETag` is learnt by reading, or worked out from the last save.
+//! - Every save carries a number that this process never gives to another one, and a page remembers the last
+//!   number of each process. After a save that failed, the page is read again: if it carries the number, the
+//!   save happened. If it does not and the `ETag` has moved on, the save can never happen any more, and the
+//!   commands are applied afresh. If the `ETag` has not moved, the save may still be on its way: the very same
+//!   bytes are sent again, so that it does not matter which of the two arrives.
+//! - Answers that come without a save (rejections, reads, repeats) are given only once the page in memory is
+//!   known to be the stored one, by reading its `ETag`.
+
+use std::{
+    collections::{HashMap, HashSet, hash_map},
+    future::pending,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::yield_now,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use uuid::Uuid;
+
+use crate::{
+    CallContext, FirstAnswer, Limit, LimitExceeded, PageEdit, PageKey, Precondition, SaveError, StoreError,
+    Versioned,
+    collection::{Collection, Seed},
+    command::{Command, Failure, Kind, Outcome},
+    edit::Journal,
+    engine::Engine,
+    page::{KeyRecord, Landed, Page, Remembered},
+    register::Note,
+    relay::Confirmations,
+};
+
+pub(crate) enum Message {
+    Command(Box<dyn Command>),
+    /// The sweep's: take over whatever the page still has to be done, and tell.
+    Visit(oneshot::Sender<Result<(), StoreError>>),
+    /// This marker's work is done, whether or not this writer has seen it.
+    Settled(String),
+}
+
+pub(crate) struct Writer {
+    engine: Arc<Engine>,
+    key: PageKey,
+    name: String,
+    collection: Arc<Collection>,
+    mailbox: mpsc::Receiver<Message>,
+    confirmations: Arc<Confirmations>,
+    /// The page, when its stored state is known.
+    loaded: Option<Loaded>,
+    note: Option<Note>,
+    /// A save may have happened, or may yet, that nobody has seen the outcome of.
+    in_doubt: bool,
+    /// Events of the page that the relay has; `true` once it has published them.
+    relayed: HashMap<Uuid, bool>,
+    /// Markers whose work runs here.
+    working: HashSet<String>,
+    journal: Journal,
+    last_event_id: u128,
+    /// When the page last had something to do.
+    busy_at: Instant,
+    /// Tidying failed so often in a row.
+    failures: u32,
+    /// The next page has been announced to the register.
+    expects_next: bool,
+    ended: bool,
+}
+
+struct Loaded {
+    page: Page,
+    base: Base,
+    /// Events in the stored outbox.
+    stored_events: usize,
+    /// The `ETag` is not known: read the page before the next save.
+    is_stale: bool,
+}
+
+/// What a save goes over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Base {
+    Absent,
+    Read(String),
+    /// Worked out, not read.
+    Guessed(String),
+}
+
+impl Base {
+    fn of(stored: Option<&Versioned>) -> Self {
+        stored.map_or(Self::Absent, |stored| Self::Read(stored.etag.clone()))
+    }
+
+    fn etag(&self) -> Option<&str> {
+        match self {
+            Self::Absent => None,
+            Self::Read(etag) | Self::Guessed(etag) => Some(etag),
+        }
+    }
+
+    fn precondition(&self) -> Precondition {
+        self.etag().map_or(Precondition::Absent, |etag| Precondition::Etag(etag.to_owned()))
+    }
+}
+
+/// A command of a batch, and what is to be answered once the batch is settled.
+struct Applied {
+    command: Box<dyn Command>,
+    verdict: Verdict,
+}
+
+enum Verdict {
+    Outcome(Outcome),
+    /// This page is full: the append belongs to the next one.
+    MovesOn,
+}
+
+enum Saved {
+    Landed,
+    /// The page had moved on, and the save can never happen.
+    Overtaken,
+    /// It may have happened, or may yet.
+    Unresolved(StoreError),
+}
+
+/// What the writer does when nobody wants anything of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Duty {
+    Wait,
+    /// Save the page without the events that are published.
+    Tidy,
+    /// Find out what became of a save.
+    Resolve,
+    End,
+}
+
+/// Pause before a duty that failed is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// The pause grows with every failure, up to this many times.
+const MOST_RETRIES: u32 = 10;
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+
+impl Writer {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        key: PageKey,
+        mailbox: mpsc::Receiver<Message>,
+        seed: Option<Seed>,
+    ) -> Self {
+        let seed = seed.filter(|seed| seed.number == key.number());
+        // A seed that cannot be decoded is read again, and fails then.
+        let loaded = seed.and_then(|seed| Loaded::decode(&key, seed.stored).ok());
+        Self {
+            collection: engine.collection(key.collection()),
+            engine,
+            name: key.to_string(),
+            key,
+            mailbox,
+            confirmations: Arc::default(),
+            loaded,
+            note: None,
+            in_doubt: false,
+            relayed: HashMap::new(),
+            working: HashSet::new(),
+            journal: Journal::default(),
+            last_event_id: 0,
+            busy_at: Instant::now(),
+            failures: 0,
+            expects_next: false,
+            ended: false,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        let engine = self.engine.clone();
+        let mut messages = Vec::new();
+        let commands_per_save = engine.configuration.commands_per_save.max(1);
+        loop {
+            let (duty, at) = self.duty();
+            let draining = engine.draining.is_cancelled();
+            let due = async {
+                sleep_until(at).await;
+                match duty {
+                    Duty::Wait => pending().await,
+                    Duty::Tidy => engine.tidying.acquire().await.ok(),
+                    Duty::Resolve | Duty::End => None,
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = self.mailbox.recv_many(&mut messages, commands_per_save) => {
+                    if let Some(kind) = most_demanding(&messages) {
+                        within(context_of(&messages), self.prepare(kind)).await;
+                    }
+                    let turn = timeout(engine.configuration.longest_wait, engine.turns.acquire()).await;
+                    // What has come meanwhile comes along.
+                    while messages.len() < commands_per_save && let Ok(more) = self.mailbox.try_recv() {
+                        messages.push(more);
+                    }
+                    within(context_of(&messages), self.process(&mut messages)).await;
+                    drop(turn);
+                    // The callers just answered often have the next command ready: let them send it, so that
+                    // they share the next save instead of every second one.
+                    yield_now().await;
+                    self.busy_at = Instant::now();
+                    self.failures = 0;
+                }
+                () = self.confirmations.changed.notified() => self.collect_confirmations(),
+                _permit = due => match duty {
+                    Duty::Wait => {}
+                    Duty::Tidy | Duty::Resolve => {
+                        let done = self.commit(Vec::new(), true, false).await;
+                        metrics::counter!("pages_tidy_saves_total").increment(1);
+                        self.failures = if done.is_ok() { 0 } else { self.failures.saturating_add(1) };
+                        self.busy_at = Instant::now();
+                    }
+                    Duty::End => if self.end() { return },
+                },
+                () = engine.draining.cancelled(), if !draining => {}
+            }
+        }
+    }
+
+    /// What to do next if nothing comes, and when.
+    fn duty(&self) -> (Duty, Instant) {
+        let configuration = &self.engine.configuration;
+        let hurries = self.engine.draining.is_cancelled();
+        let after = |pause: Duration| {
+            let pause = if hurries { Duration::ZERO } else { pause };
+            self.busy_at + pause.max(RETRY * self.failures.min(MOST_RETRIES))
+        };
+        let stored_events = self.loaded.as_ref().map_or(0, |loaded| loaded.stored_events);
+        if self.in_doubt {
+            (Duty::Resolve, after(RETRY))
+        } else if stored_events > 0 && self.relayed.values().all(|&published| published) {
+            (Duty::Tidy, after(configuration.tidy_after))
+        } else if stored_events > 0 || !self.working.is_empty() {
+            (Duty::Wait, self.busy_at)
+        } else if self.engine.is_crowded() {
+            (Duty::End, self.busy_at)
+        } else {
+            (Duty::End, after(configuration.idle_after))
+        }
+    }
+
+    fn end(&mut self) -> bool {
+        let (mailbox, engine, key, note) = (&self.mailbox, &self.engine, &self.key, &mut self.note);
+        self.ended = engine.end_writer(key, || {
+            let ends = mailbox.is_empty();
+            // Before there can be a next writer of this page, who would note it.
+            if ends && let Some(note) = note.take() {
+                engine.register.release(key, note);
+            }
+            ends
+        });
+        self.ended
+    }
+
+    fn collect_confirmations(&mut self) {
+        for id in self.confirmations.take() {
+            if let Some(published) = self.relayed.get_mut(&id) {
+                *published = true;
+            }
+        }
+        if !self.relayed.is_empty() && self.relayed.values().all(|&published| published) {
+            // Quiet from now: the tidy-up waits from here.
+            self.busy_at = Instant::now();
+        }
+    }
+
+    /// Does beforehand what most batches need and what pages can share: reads the page, and has it registered.
+    async fn prepare(&mut self, kind: Kind) {
+        if self.loaded.as_ref().is_none_or(|loaded| loaded.is_stale) && self.load().await.is_err() {
+            // The commit tries again, and answers.
+            return;
+        }
+        // An edit of a page that does not exist changes nothing.
+        let is_there = self.loaded.as_ref().is_some_and(|loaded| loaded.base != Base::Absent);
+        if kind == Kind::Append || is_there {
+            drop(self.note_page().await);
+        }
+    }
+
+    async fn process(&mut self, messages: &mut Vec<Message>) {
+        self.collect_confirmations();
+        let mut commands = Vec::with_capacity(messages.len());
+        let mut visits = Vec::new();
+        for message in messages.drain(..) {
+            match message {
+                Message::Command(command) => commands.push(command),
+                Message::Visit(reply) => visits.push(reply),
+                Message::Settled(marker) => drop(self.working.remove(&marker)),
+            }
+        }
+        if !commands.is_empty() {
+            metrics::histogram!("pages_commands_per_save")
+                .record(f64::from(u32::try_from(commands.len()).unwrap_or(u32::MAX)));
+            // What failed has been answered.
+            drop(self.commit(commands, false, false).await);
+        }
+        if !visits.is_empty() {
+            let taken_over = self.commit(Vec::new(), true, true).await;
+            for reply in visits {
+                drop(reply.send(taken_over.clone()));
+            }
+        }
+    }
+
+    /// Applies the commands and saves, until that succeeds or cannot; answers them all. With `force` it saves
+    /// even if nothing changed; with `adopt` it takes over the work of all markers. Errors tell of the store;
+    /// the commands have been answered then, too.
+    async fn commit(
+        &mut self,
+        commands: Vec<Box<dyn Command>>,
+        force: bool,
+        adopt: bool,
+    ) -> Result<(), StoreError> {
+        let mut batch: Vec<Applied> = commands
+            .into_iter()
+            .map(|command| Applied { command, verdict: Verdict::Outcome(Outcome::Ran) })
+            .collect();
+        let mut is_fresh = false;
+        let mut attempts = 0;
+        let mut saved = false;
+        let failure = loop {
+            if self.loaded.as_ref().is_none_or(|loaded| loaded.is_stale) {
+                match self.load().await {
+                    Ok(()) => is_fresh = true,
+                    Err(cause) => break Failure::Unavailable(cause),
+                }
+            }
+            if !self.apply(&mut batch) && !force {
+                if is_fresh {
+                    self.settle(batch, saved, adopt);
+                    return Ok(());
+                }
+                match self.is_current().await {
+                    Ok(true) => {
+                        self.settle(batch, saved, adopt);
+                        return Ok(());
+                    }
+                    Ok(false) => self.loaded = None,
+                    Err(cause) => break Failure::Unavailable(cause),
+                }
+                continue;
+            }
+            if let Err(cause) = self.note_page().await {
+                break Failure::Unavailable(cause);
+            }
+            match self.save().await {
+                Saved::Landed => {
+                    saved = true;
+                    self.in_doubt = false;
+                    self.settle(batch, saved, adopt);
+                    return Ok(());
+                }
+                Saved::Overtaken => {
+                    is_fresh = true;
+                    attempts += 1;
+                    metrics::counter!("pages_conflicts_total").increment(1);
+                    if attempts >= self.engine.configuration.attempts {
+                        break Failure::Conflict { attempts };
+                    }
+                    self.pause().await;
+                }
+                Saved::Unresolved(cause) => {
+                    self.in_doubt = true;
+                    break Failure::OutcomeUnknown(cause);
+                }
+            }
+        };
+        self.fail(batch, &failure)
+    }
+
+    fn fail(&mut self, batch: Vec<Applied>, failure: &Failure) -> Result<(), StoreError> {
+        // What is in memory may hold changes that are not stored.
+        self.loaded = None;
+        // The stored page may hold events that nobody here relays: look at it again.
+        self.in_doubt |= self.note.is_some();
+        for Applied { command, .. } in batch {
+            command.answer(Outcome::Failed(failure.clone()));
+        }
+        match failure {
+            Failure::Unavailable(cause) | Failure::OutcomeUnknown(cause) => Err(cause.clone()),
+            _ => Err(StoreError::new("the page kept changing")),
+        }
+    }
+
+    async fn load(&mut self) -> Result<(), StoreError> {
+        let stored = self.engine.store.get(&self.name).await?;
+        self.take(stored)
+    }
+
+    fn take(&mut self, stored: Option<Versioned>) -> Result<(), StoreError> {
+        let loaded = Loaded::decode(&self.key, stored)?;
+        self.engine.observe(&self.collection, self.key.number(), &loaded.page.body);
+        self.loaded = Some(loaded);
+        Ok(())
+    }
+
+    /// Whether the page in memory is the stored one.
+    async fn is_current(&self) -> Result<bool, StoreError> {
+        let stored = self.engine.store.get(&self.name).await?;
+        let etag = stored.as_ref().map(|stored| stored.etag.as_str());
+        Ok(self.loaded.as_ref().is_some_and(|loaded| loaded.base.etag() == etag))
+    }
+
+    /// Runs all commands on the page in memory. Returns whether it changed.
+    fn apply(&mut self, batch: &mut [Applied]) -> bool {
+        let Some(loaded) = &mut self.loaded else { return false };
+        let relayed = &self.relayed;
+        if relayed.values().any(|&published| published) {
+            loaded.page.drop_published(|id| relayed.get(&id) == Some(&true));
+        }
+        self.journal.begin_batch();
+        let now = self.engine.clock.now();
+        let mut desk = Desk {
+            engine: &self.engine,
+            collection: &self.collection,
+            key: &self.key,
+            relayed: loaded.page.outbox().len(),
+            page: &mut loaded.page,
+            journal: &mut self.journal,
+            now,
+            last_event_id: &mut self.last_event_id,
+            changed: false,
+        };
+        for Applied { command, verdict } in batch {
+            *verdict = desk.apply(&mut **command);
+        }
+        desk.changed
+    }
+
+    /// Makes sure that the sweep would find this page if this process died.
+    async fn note_page(&mut self) -> Result<(), StoreError> {
+        if !self.note.is_some_and(|note| self.engine.register.holds(note)) {
+            self.note = Some(self.engine.register.note(&self.key).await?);
+        }
+        Ok(())
+    }
+
+    async fn save(&mut self) -> Saved {
+        let engine = self.engine.clone();
+        let Some(loaded) = &mut self.loaded else {
+            return Saved::Unresolved(StoreError::new("no page is loaded"));
+        };
+        let base_ordinal = loaded.page.body.ordinal;
+        let number = engine.next_save();
+        let retention = engine.configuration.key_retention;
+        let value = loaded.page.seal_commit(engine.process, number, engine.now(), retention);
+        metrics::histogram!("pages_saved_bytes")
+            .record(f64::from(u32::try_from(value.len()).unwrap_or(u32::MAX)));
+        let base = loaded.base.clone();
+        let mut tries = 0;
+        loop {
+            let saved = engine.store.save(&self.name, value.clone(), base.precondition(), None).await;
+            let error = match saved {
+                Ok(()) => {
+                    self.landed(&base);
+                    return Saved::Landed;
+                }
+                Err(error) => error,
+            };
+            let outcome = if matches!(error, SaveError::Refused(_)) { "refused" } else { "unknown" };
+            metrics::counter!("pages_saves_total", "outcome" => outcome).increment(1);
+            let found = match self.look().await {
+                Ok(found) => found,
+                Err(cause) => return Saved::Unresolved(cause),
+            };
+            if found.as_ref().map(|found| found.etag.as_str()) == base.etag() {
+                tries += 1;
+                if tries >= engine.configuration.attempts {
+                    return Saved::Unresolved(error.into_store_error());
+                }
+                self.pause().await;
+                continue;
+            }
+            if let Err(cause) = self.take(found) {
+                return Saved::Unresolved(cause);
+            }
+            let Some(loaded) = &self.loaded else { return Saved::Overtaken };
+            return match loaded.page.body.landed(engine.process, number, base_ordinal) {
+                Landed::Yes => {
+                    metrics::counter!("pages_saves_total", "outcome" => "landed").increment(1);
+                    Saved::Landed
+                }
+                Landed::No => {
+                    if matches!(base, Base::Guessed(_)) && loaded.page.body.ordinal == base_ordinal {
+                        metrics::counter!("pages_etag_guess_total", "result" => "wrong").increment(1);
+                    }
+                    Saved::Overtaken
+                }
+                Landed::Forgotten => Saved::Unresolved(error.into_store_error()),
+            };
+        }
+    }
+
+    /// The save over `base` happened.
+    fn landed(&mut self, base: &Base) {
+        metrics::counter!("pages_saves_total", "outcome" => "landed").increment(1);
+        if matches!(base, Base::Guessed(_)) {
+            metrics::counter!("pages_etag_guess_total", "result" => "right").increment(1);
+        }
+        if let Some(loaded) = &mut self.loaded {
+            loaded.stored_events = loaded.page.outbox().len();
+            match self.engine.store.next_etag(base.etag()) {
+                Some(etag) => loaded.base = Base::Guessed(etag),
+                None => loaded.is_stale = true,
+            }
+        }
+    }
+
+    /// Reads the page after a failed save, for as long as the store may take to come back.
+    async fn look(&self) -> Result<Option<Versioned>, StoreError> {
+        let started = Instant::now();
+        let mut pause = FIRST_LOOK;
+        loop {
+            match self.engine.store.get(&self.name).await {
+                Ok(found) => return Ok(found),
+                Err(cause) if started.elapsed() >= self.engine.configuration.resolve_within => {
+                    return Err(cause);
+                }
+                Err(_) => sleep(pause / 2 + self.engine.random.up_to(pause / 2)).await,
+            }
+            pause = (pause * 2).min(RETRY);
+        }
+    }
+
+    async fn pause(&self) {
+        sleep(self.engine.random.up_to(self.engine.configuration.attempt_pause)).await;
+    }
+
+    /// The page in memory is the stored one: tells everybody whom it concerns.
+    fn settle(&mut self, batch: Vec<Applied>, saved: bool, adopt: bool) {
+        self.hand_over_events(saved);
+        self.take_up_work(saved, adopt);
+        let Some(Loaded { page, .. }) = &self.loaded else { return };
+        let (engine, number) = (&self.engine, self.key.number());
+        if saved {
+            engine.observe(&self.collection, number, &page.body);
+        }
+        if page.body.sealed {
+            let retention = engine.configuration.key_retention;
+            self.collection.sealed(number, &page.body, engine.now(), retention);
+        } else if saved
+            && !self.expects_next
+            && page.body.entries.len() * 2 > engine.configuration.entries_per_page
+        {
+            // The next page will be wanted soon: register it in passing.
+            self.expects_next = true;
+            engine.register.expect(&self.key.collection().page(number + 1));
+        }
+        for Applied { command, verdict } in batch {
+            match verdict {
+                Verdict::Outcome(outcome) => command.answer(outcome),
+                Verdict::MovesOn => self.move_on(command),
+            }
+        }
+    }
+
+    fn move_on(&self, command: Box<dyn Command>) {
+        let next = self.key.number() + 1;
+        if next >= self.engine.configuration.pages_per_collection {
+            command.answer(Outcome::Failed(Failure::LimitExceeded(pages_limit(&self.engine, next))));
+            return;
+        }
+        // Most likely it does not exist yet. If it does, the first save finds out.
+        let seed = Seed { number: next, stored: None };
+        self.engine.submit(&self.key.collection().page(next), command, Some(seed));
+    }
+
+    /// Gives the relay the events that it does not have: own ones, and those that another process has
+    /// committed, which must go out before anything that follows them.
+    fn hand_over_events(&mut self, saved: bool) {
+        let Some(Loaded { page, .. }) = &self.loaded else { return };
+        let outbox = page.outbox();
+        for event in outbox {
+            if let hash_map::Entry::Vacant(vacant) = self.relayed.entry(event.id) {
+                vacant.insert(false);
+                self.engine.relay.hand_over(event.clone(), &self.confirmations);
+            }
+        }
+        // Those that only this page in memory has dropped would come back with the stored one.
+        if saved && self.relayed.len() > outbox.len() {
+            let present: HashSet<Uuid> = outbox.iter().map(|event| event.id).collect();
+            self.relayed.retain(|id, _| present.contains(id));
+        }
+    }
+
+    fn take_up_work(&mut self, saved: bool, adopt: bool) {
+        let Some(Loaded { page, .. }) = &self.loaded else { return };
+        let set = &page.body.pending;
+        self.working.retain(|marker| set.contains(marker));
+        let mut own: Vec<String> = if adopt { set.clone() } else { Vec::new() };
+        if saved {
+            own.append(&mut self.journal.markers);
+        }
+        for marker in own {
+            if set.contains(&marker) && self.working.insert(marker.clone()) {
+                self.engine.clone().resume_work(self.key.clone(), marker);
+            }
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // After a panic, or when everything stops: whoever comes next must get a new writer.
+        if !self.ended {
+            self.engine.end_writer(&self.key, || true);
+        }
+    }
+}
+
+impl Loaded {
+    fn decode(key: &PageKey, stored: Option<Versioned>) -> Result<Self, StoreError> {
+        let base = Base::of(stored.as_ref());
+        let page = match stored {
+            Some(stored) => Page::decode(key, stored.value)?,
+            None => Page::absent(),
+        };
+        Ok(Self { stored_events: page.outbox().len(), page, base, is_stale: false })
+    }
+}
+
+/// The page of a batch while its commands are applied.
+struct Desk<'batch> {
+    engine: &'batch Engine,
+    collection: &'batch Collection,
+    key: &'batch PageKey,
+    page: &'batch mut Page,
+    journal: &'batch mut Journal,
+    now: jiff::Timestamp,
+    last_event_id: &'batch mut u128,
+    /// Events of this page that the relay counts already.
+    relayed: usize,
+    changed: bool,
+}
+
+impl Desk<'_> {
+    fn apply(&mut self, command: &mut dyn Command) -> Verdict {
+        if command.is_abandoned() {
+            return Verdict::Outcome(Outcome::Ran);
+        }
+        match self.before(command).unwrap_or_else(|| self.run(command)) {
+            Ok(verdict) => verdict,
+            Err(failure) => Verdict::Outcome(Outcome::Failed(failure)),
+        }
+    }
+
+    /// What is decided without running the edit.
+    fn before(&mut self, command: &dyn Command) -> Option<Result<Verdict, Failure>> {
+        if let Some(key) = command.key() {
+            match self.page.body.remembered(key) {
+                Some(Remembered::Answer(entry)) => {
+                    let first = FirstAnswer { page: self.key.clone(), entry };
+                    return Some(Ok(Verdict::Outcome(Outcome::Repeated(first))));
+                }
+                Some(Remembered::OtherRequest) => return Some(Err(Failure::KeyReused)),
+                None => {}
+            }
+        }
+        if command.kind() == Kind::Edit {
+            return None;
+        }
+        if self.page.body.closed {
+            return Some(Err(Failure::Closed));
+        }
+        if self.page.body.sealed || self.is_full() {
+            self.seal();
+            return Some(Ok(Verdict::MovesOn));
+        }
+        None
+    }
+
+    fn run(&mut self, command: &mut dyn Command) -> Result<Verdict, Failure> {
+        let entries_before = self.page.body.entries.len();
+        let ran = {
+            let mut event_id = event_ids(self.engine, self.now, self.last_event_id);
+            let mut edit = PageEdit::new(self.key, self.page, self.now, &mut event_id, self.journal);
+            catch_unwind(AssertUnwindSafe(|| command.run(&mut edit)))
+        };
+        match ran {
+            Ok(true) => {
+                if let Err(failure) = self.check(command.kind(), entries_before) {
+                    self.journal.undo(self.page);
+                    return Err(failure);
+                }
+                self.accept(command);
+                Ok(Verdict::Outcome(Outcome::Ran))
+            }
+            Ok(false) => {
+                self.journal.undo(self.page);
+                Ok(Verdict::Outcome(Outcome::Ran))
+            }
+            Err(panic) => {
+                self.journal.undo(self.page);
+                Ok(Verdict::Outcome(Outcome::Panicked(panic)))
+            }
+        }
+    }
+
+    /// The limits, after the edit has run.
+    fn check(&self, kind: Kind, entries_before: usize) -> Result<(), Failure> {
+        let configuration = &self.engine.configuration;
+        if self.journal.put_into_closed {
+            return Err(Failure::Closed);
+        }
+        let page = &*self.page;
+        if self.journal.emitted(page) {
+            let waiting = page.outbox().len();
+            let waiting_anywhere = self.engine.relay.unpublished() + waiting - self.relayed;
+            if waiting > configuration.outbox_events_per_page
+                || page.outbox_bytes > configuration.outbox_bytes_per_page
+                || waiting_anywhere > configuration.outbox_events
+            {
+                metrics::counter!("pages_backlogs_total").increment(1);
+                return Err(Failure::Backlog { waiting: waiting_anywhere });
+            }
+        }
+        let exceeds =
+            |limit, allowed, found| Err(Failure::LimitExceeded(LimitExceeded { limit, allowed, found }));
+        if kind == Kind::Append && page.body.entries.len() > entries_before {
+            let entries = self.collection.entries_elsewhere(self.key.number()) + page.body.entries.len();
+            if entries > configuration.entries_per_collection {
+                return exceeds(Limit::EntriesPerCollection, configuration.entries_per_collection, entries);
+            }
+        }
+        if self.journal.changed(page) && page.bytes() > configuration.page_bytes {
+            return exceeds(Limit::PageBytes, configuration.page_bytes, page.bytes());
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, command: &dyn Command) {
+        self.changed |= self.journal.changed(self.page);
+        let by_edit = command.kind() == Kind::Edit;
+        if let Some(key) = command.key()
+            && let Some(entry) = self.journal.take_first_put()
+        {
+            let record = KeyRecord::new(key, entry, self.now.as_millisecond(), by_edit);
+            self.page.push_key(record, self.engine.configuration.edit_keys_per_page);
+        }
+        if !by_edit && self.is_full() {
+            self.seal();
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let configuration = &self.engine.configuration;
+        self.page.body.entries.len() >= configuration.entries_per_page
+            || self.page.content_bytes >= configuration.full_page_bytes
+    }
+
+    fn seal(&mut self) {
+        self.changed |= !self.page.body.sealed;
+        self.page.body.sealed = true;
+    }
+}
+
+/// An append if there is one, an edit if there is any command.
+fn most_demanding(messages: &[Message]) -> Option<Kind> {
+    let mut found = None;
+    for message in messages {
+        match message {
+            Message::Command(command) if command.kind() == Kind::Append => return Some(Kind::Append),
+            Message::Command(command) => found = Some(command.kind()),
+            Message::Visit(_) | Message::Settled(_) => {}
+        }
+    }
+    found
+}
+
+/// The context that the work for all these commands belongs to: it can be one only.
+fn context_of(messages: &[Message]) -> Option<Arc<dyn CallContext>> {
+    messages.iter().find_map(|message| match message {
+        Message::Command(command) => command.context(),
+        Message::Visit(_) | Message::Settled(_) => None,
+    })
+}
+
+async fn within(context: Option<Arc<dyn CallContext>>, work: impl Future<Output = ()> + Send) {
+    match context {
+        Some(context) => context.enclose(Box::pin(work)).await,
+        None => work.await,
+    }
+}
+
+pub(crate) fn pages_limit(engine: &Engine, number: u32) -> LimitExceeded {
+    LimitExceeded {
+        limit: Limit::PagesPerCollection,
+        allowed: engine.configuration.pages_per_collection as usize,
+        found: number as usize + 1,
+    }
+}
+
+/// `UUIDv7` of this moment, each greater than the one before.
+fn event_ids<'a>(
+    engine: &'a Engine,
+    now: jiff::Timestamp,
+    last: &'a mut u128,
+) -> impl FnMut() -> Uuid + use<'a> {
+    let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or_default();
+    move || {
+        let mut chance = [0; 10];
+        let (high, low) = chance.split_at_mut(2);
+        high.copy_from_slice(&engine.random.number().to_be_bytes()[..2]);
+        low.copy_from_slice(&engine.random.number().to_be_bytes());
+        // Room to count up without touching the variant.
+        low[0] &= 0b1101_1111;
+        let id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &chance).into_uuid().as_u128();
+        *last = id.max(*last + 1);
+        Uuid::from_u128(*last)
+    }
+}
