@@ -167,19 +167,24 @@ impl From<&Event> for HistoryEvent {
 /// The part of the payload that depends on what was changed.
 fn subject(change: &Change) -> Payload {
     match change {
-        Change::GroupCreated { group } | Change::GroupUpdated { group } => Payload {
+        Change::GroupCreated { group }
+        | Change::GroupUpdated { after: group, .. }
+        | Change::GroupRestored { group } => Payload {
             group: Some(group.into()),
             ..group_subject(group.id.to_string(), group.name.as_str(), group.version)
         },
-        Change::GroupDeleted { id, name, version } => group_subject(id.to_string(), name, *version),
+        Change::GroupDeleted { group, version } => {
+            group_subject(group.id.to_string(), group.name.as_str(), *version)
+        }
         Change::TaskCreated { task, group_name }
-        | Change::TaskUpdated { task, group_name }
-        | Change::TaskStatusChanged { task, group_name, .. } => Payload {
+        | Change::TaskUpdated { after: task, group_name, .. }
+        | Change::TaskStatusChanged { after: task, group_name, .. }
+        | Change::TaskRestored { task, group_name } => Payload {
             task: Some(task.into()),
             ..task_subject(task.id, task.name.as_str(), task.version, group_name)
         },
-        Change::TaskDeleted { id, name, version, group_name } => {
-            task_subject(*id, name, *version, group_name)
+        Change::TaskDeleted { task, version, group_name } => {
+            task_subject(task.id, task.name.as_str(), *version, group_name)
         }
         Change::TaskCommented { comment, task_name, group_name, version } => Payload {
             comment: Some(CommentState {
@@ -308,16 +313,9 @@ pub fn event_id(event: &HistoryEvent) -> Option<Uuid> {
 
 /// The key that orders an event: the group's id, else the entity's.
 pub fn partition_key(change: &Change, actor: &Actor) -> String {
-    match change {
-        Change::GroupCreated { group } | Change::GroupUpdated { group } => group.id.to_string(),
-        Change::GroupDeleted { id, .. } => id.to_string(),
-        Change::TaskCreated { task, .. }
-        | Change::TaskUpdated { task, .. }
-        | Change::TaskStatusChanged { task, .. } => task.id.group().to_string(),
-        Change::TaskDeleted { id, .. } => id.group().to_string(),
-        Change::TaskCommented { comment, .. } => comment.id.task().group().to_string(),
-        Change::UserRegistered { .. } => actor.id.to_string(),
-    }
+    let group = change.group().map(|group| group.to_string());
+    // Users belong to no group, and register themselves.
+    group.unwrap_or_else(|| actor.id.to_string())
 }
 
 #[cfg(test)]
@@ -325,7 +323,8 @@ mod tests {
     use jiff::Timestamp;
     use proptest::prelude::*;
     use tidemark_domain::{
-        Comment, CommentId, GroupId, Rank, TaskId, TaskStatus, User, UserId, Workspace,
+        Access, Causes, CommandId, Comment, CommentId, GroupId, Rank, TaskId, TaskStatus, User, UserId,
+        Workspace,
         comment::CommentText,
         group::{Discussion, GroupName},
         task::{Description, Schedule, TaskName, parse_day},
@@ -353,7 +352,7 @@ mod tests {
             id: TaskId::new(group.id, 0, [3; 8]),
             name: TaskName::parse("Paint 'the' fence").unwrap(),
             description: Description::parse("x").unwrap(),
-            status: TaskStatus::Completed,
+            status: TaskStatus::New,
             schedule: Schedule::new(parse_day("startDate", "2026-05-01").unwrap(), None).unwrap(),
             rank: Rank::of_creation(at(1), 0),
             created_by: group.created_by,
@@ -361,6 +360,14 @@ mod tests {
             updated_at: at(2),
             version: 2,
         };
+        let renamed = Group { name: GroupName::parse("Parks").unwrap(), version: 2, ..group.clone() };
+        let edited = Task {
+            description: Description::parse(&"🦀".repeat(600)).unwrap(),
+            schedule: Schedule::default(),
+            version: 3,
+            ..task.clone()
+        };
+        let completed = Task { status: TaskStatus::Completed, version: 3, ..task.clone() };
         let name = || "Gärten".to_owned();
         let comment = Comment {
             id: CommentId::new(task.id, 0, [4; 8]),
@@ -378,12 +385,14 @@ mod tests {
         };
         vec![
             Change::GroupCreated { group: group.clone() },
-            Change::GroupUpdated { group: group.clone() },
-            Change::GroupDeleted { id: group.id, name: name(), version: 3 },
+            Change::GroupUpdated { before: group.clone(), after: renamed },
+            Change::GroupDeleted { group: group.clone(), version: 3 },
+            Change::GroupRestored { group },
             Change::TaskCreated { task: task.clone(), group_name: name() },
-            Change::TaskUpdated { task: task.clone(), group_name: name() },
-            Change::TaskStatusChanged { task: task.clone(), from: TaskStatus::New, group_name: name() },
-            Change::TaskDeleted { id: task.id, name: "Paint".to_owned(), version: 4, group_name: name() },
+            Change::TaskUpdated { before: task.clone(), after: edited, group_name: name() },
+            Change::TaskStatusChanged { before: task.clone(), after: completed, group_name: name() },
+            Change::TaskDeleted { task: task.clone(), version: 4, group_name: name() },
+            Change::TaskRestored { task, group_name: name() },
             Change::TaskCommented { comment, task_name: "Paint".to_owned(), group_name: name(), version: 3 },
             Change::UserRegistered { user },
         ]
@@ -400,6 +409,10 @@ mod tests {
             workspace: Workspace::shared(),
             actor: actor(),
             change,
+            action_id: Uuid::from_u128(8),
+            command_id: Some(CommandId::parse("the client's own key").unwrap()),
+            causes: Causes::default().and("rule 1").unwrap(),
+            access: Access { private: true, version: 3 },
             traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         }
     }
@@ -471,6 +484,6 @@ mod tests {
     fn events_of_one_group_share_one_partition_key() {
         let group = GroupId::new(2, [9; 8]).to_string();
         let keys: Vec<String> = every_change().iter().map(|change| partition_key(change, &actor())).collect();
-        assert!(keys[..8].iter().all(|key| *key == group) && keys[8] != group, "{keys:?}");
+        assert!(keys[..10].iter().all(|key| *key == group) && keys[10] != group, "{keys:?}");
     }
 }

@@ -12,6 +12,7 @@ use tidemark_domain::{
     User, UserId,
     user::{DisplayName, Password, Username},
 };
+use uuid::Uuid;
 
 use super::{
     AccountsRole,
@@ -52,7 +53,8 @@ pub async fn handle(
 
     let password_hash = role.passwords.hash(password).await.map_err(|fault| super::log_in::refuse(&fault))?;
     let traceparent = TraceContext::current().map(TraceContext::traceparent);
-    let new = NewUser { username, display_name, password_hash, traceparent };
+    let (action_id, command_id) = (Uuid::new_v4(), key.command_id());
+    let new = NewUser { username, display_name, password_hash, traceparent, action_id, command_id };
     // Nobody is logged in yet: the key belongs to the name.
     let nobody = UserId::new(0, [0; 8]);
     let operation = format!("register {}", new.username.folded());

@@ -6,7 +6,7 @@ use axum::{
 };
 use http::{HeaderName, HeaderValue, StatusCode, request::Parts};
 use sha2::{Digest, Sha256};
-use tidemark_domain::UserId;
+use tidemark_domain::{CommandId, UserId};
 
 use super::problem::Problem;
 use crate::pages;
@@ -38,6 +38,11 @@ impl IdempotencyKey {
             key: digest(&[caller.as_bytes(), operation.as_bytes(), key.as_bytes()]),
             fingerprint: digest(&[body]),
         })
+    }
+
+    /// The key as the request's events carry it.
+    pub fn command_id(&self) -> Option<CommandId> {
+        self.0.as_deref().and_then(|key| CommandId::parse(key).ok())
     }
 
     fn parse(value: Option<&HeaderValue>) -> Result<Self, Problem> {

@@ -43,7 +43,7 @@ pub async fn handle(
         tokio::try_join!(role.board.task(workspace, id), role.board.group(workspace, id.group()))?;
     let (task, group) = task.zip(group).ok_or_else(|| Problem::not_found("task", id))?;
 
-    let author = role.board.author(&caller);
+    let author = role.board.author(&caller).with_key(&key);
     let operation = format!("comment on {id}");
     let key = key.identify(caller.actor.id, &operation, &bytes).map(Into::into);
     let put = move |edit: &mut PageEdit<'_>| {

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidemark_domain::{Change, Comment, Event, Group, GroupId, Task, TaskId, Workspace};
+use tidemark_domain::{
+    Access, ActionId, Causes, Change, CommandId, Comment, Event, Group, GroupId, Task, TaskId, Workspace,
+};
 use tidemark_protocol::{
     ledger,
     stored::{self, CorruptEntry},
 };
+use uuid::Uuid;
 
 use crate::{
     configuration::EventConfiguration,
-    http::{Problem, refusal, request},
+    http::{Problem, idempotency::IdempotencyKey, refusal, request},
     identity::Caller,
     pages::{CollectionKey, Entry, OutboxEvent, PageEdit, PageView, Pages, StoreError},
     telemetry::trace_context::TraceContext,
@@ -114,6 +117,8 @@ impl Board {
     pub fn author(&self, caller: &Caller) -> Author {
         Author {
             caller: Arc::new(caller.clone()),
+            action_id: Uuid::new_v4(),
+            command_id: None,
             traceparent: TraceContext::current().map(TraceContext::traceparent),
             events: self.events.clone(),
         }
@@ -208,10 +213,20 @@ impl Seen {
 pub struct Author {
     pub caller: Arc<Caller>,
     pub traceparent: Option<String>,
+    /// All events of the request share it, also those that a cascade tells later.
+    pub action_id: ActionId,
+    /// The key that the client gave, by which it knows its own change when it hears of it.
+    pub command_id: Option<CommandId>,
     pub events: EventConfiguration,
 }
 
 impl Author {
+    /// The same author, under the key that came with the request.
+    pub fn with_key(mut self, key: &IdempotencyKey) -> Self {
+        self.command_id = key.command_id();
+        self
+    }
+
     /// Commits the event of `change` together with the edit under way.
     pub fn tell(&self, edit: &mut PageEdit<'_>, entity: &impl ToString, change: Change) {
         if !self.events.kafka_enabled {
@@ -223,6 +238,10 @@ impl Author {
             workspace: self.caller.workspace.clone(),
             actor: self.caller.actor.clone(),
             change,
+            action_id: self.action_id,
+            command_id: self.command_id.clone(),
+            causes: Causes::default(),
+            access: Access::default(),
             traceparent: self.traceparent.clone(),
         };
         edit.emit(OutboxEvent {

@@ -48,7 +48,7 @@ pub async fn handle(
         check.field("/discussion", Discussion::parse(body.discussion.as_deref().unwrap_or_default()));
     let (name, discussion) = check.finish(name.zip(discussion))?;
 
-    let author = role.board.author(&caller);
+    let author = role.board.author(&caller).with_key(&key);
     let key = key.identify(caller.actor.id, "create group", &bytes).map(Into::into);
     let create = move |edit: &mut PageEdit<'_>| {
         let id = GroupId::new(edit.number(), rand::random());

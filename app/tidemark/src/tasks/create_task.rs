@@ -114,7 +114,7 @@ async fn create(
     key: &IdempotencyKey,
     body: &[u8],
 ) -> Result<Response, Problem> {
-    let (author, group_id) = (role.board.author(caller), group.id);
+    let (author, group_id) = (role.board.author(caller).with_key(key), group.id);
     let operation = format!("create task in {group_id}");
     let key = key.identify(caller.actor.id, &operation, body).map(Into::into);
     let put = move |edit: &mut PageEdit<'_>| {

@@ -46,10 +46,10 @@ pub async fn handle(
         if !if_match.allows(group.version) {
             return Err(DeleteGroupError::StaleVersion(group.version));
         }
-        let name = group.name.as_str().to_owned();
-        let unfinished = Unfinished::of_group(&author, id, name.clone());
+        let unfinished = Unfinished::of_group(&author, id, group.name.as_str().to_owned());
         edit.remove(&id.entry());
-        author.tell(edit, &id, Change::GroupDeleted { id, name, version: group.version + 1 });
+        let version = group.version + 1;
+        author.tell(edit, &id, Change::GroupDeleted { group, version });
         let marker = unfinished.marker();
         edit.set_pending(&marker);
         Ok(marker)

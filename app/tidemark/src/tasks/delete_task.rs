@@ -29,9 +29,8 @@ pub async fn handle(
     let delete = move |edit: &mut PageEdit<'_>| {
         let task = current(edit, id, &if_match)?;
         edit.remove(&id.entry());
-        let (name, version) = (task.name.as_str().to_owned(), task.version + 1);
-        let group_name = group_name.as_str().to_owned();
-        author.tell(edit, &id, Change::TaskDeleted { id, name, version, group_name });
+        let (version, group_name) = (task.version + 1, group_name.as_str().to_owned());
+        author.tell(edit, &id, Change::TaskDeleted { task, version, group_name });
         edit.set_pending(&Unfinished::of_task(&author, id).marker());
         Ok::<_, EditTaskError>(())
     };

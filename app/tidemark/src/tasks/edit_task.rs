@@ -72,14 +72,16 @@ pub async fn edit_task(
             task.updated_at = edit.now();
             task.version = put(edit, &task);
             let group_name = group_name.as_str().to_owned();
-            author.tell(edit, &id, Change::TaskUpdated { task: task.clone(), group_name });
+            let change = Change::TaskUpdated { before: before.clone(), after: task.clone(), group_name };
+            author.tell(edit, &id, change);
         }
         if after.status != before.status {
+            let before = task.clone();
             task.status = after.status;
             task.updated_at = edit.now();
             task.version = put(edit, &task);
-            let (from, group_name) = (before.status, group_name.as_str().to_owned());
-            author.tell(edit, &id, Change::TaskStatusChanged { task: task.clone(), from, group_name });
+            let group_name = group_name.as_str().to_owned();
+            author.tell(edit, &id, Change::TaskStatusChanged { before, after: task.clone(), group_name });
         }
         Ok(task)
     };

@@ -74,7 +74,7 @@ pub async fn handle(
         }
         group.updated_at = edit.now();
         group.version = edit.put(&id.entry(), "", stored::write_group(&group));
-        author.tell(edit, &id, Change::GroupUpdated { group: group.clone() });
+        author.tell(edit, &id, Change::GroupUpdated { before: current, after: group.clone() });
         Ok(group)
     };
     let page = groups_of(&caller.workspace).page(id.page());
