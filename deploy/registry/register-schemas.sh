@@ -1,8 +1,8 @@
 #!/bin/sh
-# Registers the schema of the ledger, so that tools can read it. The program has its id built in: events say 1.
+# Registers the schemas of the ledger, so that tools can read it. The program has their ids built in: an event
+# says which one it was written with.
 set -eu
-file=/schemas/todo-history-events.v1.avsc
-text="$(tr -d '\n' < "$file" | sed 's/\\/\\\\/g; s/"/\\"/g')"
+subject=todo-history-events-value
 
 # Names are not always known at once, and the image's curl may be too old to try again by itself.
 ask() {
@@ -14,11 +14,14 @@ ask() {
     done
 }
 
-answer="$(ask --data "{\"schema\":\"$text\"}" "$REGISTRY/subjects/todo-history-events-value/versions")"
-echo "todo-history-events-value: $answer"
-case "$answer" in
-    '{"id":1}') ;;
-    *) echo "the schema of the ledger must have the id 1; give the registry an empty volume" >&2; exit 1 ;;
-esac
-# What can read the new must be able to read the old.
-ask --request PUT --data '{"compatibility":"BACKWARD_TRANSITIVE"}' "$REGISTRY/config/todo-history-events-value"
+for id in 1 2; do
+    text="$(tr -d '\n' < "/schemas/todo-history-events.v$id.avsc" | sed 's/\\/\\\\/g; s/"/\\"/g')"
+    answer="$(ask --data "{\"schema\":\"$text\"}" "$REGISTRY/subjects/$subject/versions")"
+    echo "$subject: $answer"
+    if [ "$answer" != "{\"id\":$id}" ]; then
+        echo "version $id of the ledger's schema must have the id $id; give the registry an empty volume" >&2
+        exit 1
+    fi
+    # Every reader must be able to read every writer: also the next version, and a reader that stayed behind.
+    ask --request PUT --data '{"compatibility":"FULL_TRANSITIVE"}' "$REGISTRY/config/$subject"
+done

@@ -15,7 +15,7 @@ pub mod user;
 pub mod workspace;
 
 pub use comment::Comment;
-pub use event::{Change, EntityKind, Event, EventId, EventKind};
+pub use event::{Access, ActionId, Causes, Change, CommandId, EntityKind, Event, EventId, EventKind};
 pub use group::Group;
 pub use id::{CommentId, GroupId, TaskId, UserId};
 pub use rank::Rank;

@@ -11,7 +11,7 @@ use serde_avro_fast::{
     de::{DeserializerState, read::ReaderRead},
     ser::SerializerConfig,
 };
-use tidemark_domain::{Actor, Change, Event, Group, Task};
+use tidemark_domain::{Actor, Change, Event, Group, Task, event::FieldChange};
 use uuid::Uuid;
 
 /// The ledger's topic: every change of every entity, in order per entity.
@@ -20,14 +20,24 @@ pub const TOPIC: &str = "todo-history-events";
 /// Where an event goes that cannot be decoded or handled.
 pub const DEAD_LETTER_TOPIC: &str = "todo-history-events.dlq";
 
-/// The schema that this release writes.
-pub const SCHEMA: &str = include_str!("../schemas/todo-history-events.v1.avsc");
+/// Every schema that events were ever written with, oldest first, by its id in the registry. Pinned: an event
+/// says itself which schema it was written with, and is read by that one. A released schema is never changed;
+/// the next one only adds what has a default, so that each reader reads the events of each writer.
+pub const SCHEMAS: [(u32, &str); 2] = [
+    (1, include_str!("../schemas/todo-history-events.v1.avsc")),
+    (SCHEMA_ID, include_str!("../schemas/todo-history-events.v2.avsc")),
+];
 
-/// The registry id of [`SCHEMA`]. Pinned: an event says itself which schema it was written with.
-pub const SCHEMA_ID: u32 = 1;
+/// The id of the schema that this release writes: the last of [`SCHEMAS`].
+pub const SCHEMA_ID: u32 = 2;
 
-static PARSED_SCHEMA: LazyLock<Schema> =
-    LazyLock::new(|| SCHEMA.parse().expect("the schema file in this repository is valid Avro"));
+static PARSED_SCHEMAS: LazyLock<[(u32, Schema); SCHEMAS.len()]> = LazyLock::new(|| {
+    SCHEMAS.map(|(id, text)| (id, text.parse().expect("the schema files in this repository are valid Avro")))
+});
+
+fn schema(id: u32) -> Option<&'static Schema> {
+    PARSED_SCHEMAS.iter().find(|(known, _)| *known == id).map(|(_, schema)| schema)
+}
 
 const FRAME: usize = 5;
 
@@ -67,6 +77,13 @@ pub struct HistoryEvent {
     pub timestamp: i64,
     #[serde(default)]
     pub traceparent: Option<String>,
+    /// One for all events of a request. Events of the first schema do not say it.
+    #[serde(default)]
+    pub action_id: Option<String>,
+    #[serde(default)]
+    pub command_id: Option<String>,
+    #[serde(default)]
+    pub causes: Vec<String>,
     pub payload: Payload,
 }
 
@@ -97,6 +114,35 @@ pub struct Payload {
     pub comment: Option<CommentState>,
     #[serde(default)]
     pub account: Option<AccountState>,
+    /// The group as it was before its deletion.
+    #[serde(default)]
+    pub deleted_group: Option<GroupState>,
+    /// The task as it was before its deletion.
+    #[serde(default)]
+    pub deleted_task: Option<TaskState>,
+    #[serde(default)]
+    pub fields: Vec<FieldState>,
+    #[serde(default)]
+    pub access: AccessState,
+}
+
+/// A field that an update changed: [`FieldChange`] as a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldState {
+    pub name: String,
+    #[serde(default)]
+    pub before: Option<String>,
+    #[serde(default)]
+    pub after: Option<String>,
+    #[serde(default)]
+    pub cut: bool,
+}
+
+/// Who may see the group of the event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessState {
+    pub private: bool,
+    pub version: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,6 +197,9 @@ impl From<&Event> for HistoryEvent {
             event_type: event.change.kind().as_str().to_owned(),
             timestamp,
             traceparent: event.traceparent.clone(),
+            action_id: Some(event.action_id.to_string()),
+            command_id: event.command_id.clone().map(String::from),
+            causes: event.causes.as_slice().to_vec(),
             payload: Payload {
                 entity: event.change.entity().as_str().to_owned(),
                 changes: event.change.sentence(),
@@ -158,6 +207,11 @@ impl From<&Event> for HistoryEvent {
                 user_id: event.actor.id.to_string(),
                 workspace: event.workspace.to_string(),
                 timestamp,
+                fields: event.change.fields().into_iter().map(FieldState::from).collect(),
+                access: AccessState {
+                    private: event.access.private,
+                    version: version_number(event.access.version),
+                },
                 ..subject(&event.change)
             },
         }
@@ -167,20 +221,27 @@ impl From<&Event> for HistoryEvent {
 /// The part of the payload that depends on what was changed.
 fn subject(change: &Change) -> Payload {
     match change {
-        Change::GroupCreated { group } | Change::GroupUpdated { group } => Payload {
+        Change::GroupCreated { group }
+        | Change::GroupUpdated { after: group, .. }
+        | Change::GroupRestored { group } => Payload {
             group: Some(group.into()),
             ..group_subject(group.id.to_string(), group.name.as_str(), group.version)
         },
-        Change::GroupDeleted { id, name, version } => group_subject(id.to_string(), name, *version),
+        Change::GroupDeleted { group, version } => Payload {
+            deleted_group: Some(group.into()),
+            ..group_subject(group.id.to_string(), group.name.as_str(), *version)
+        },
         Change::TaskCreated { task, group_name }
-        | Change::TaskUpdated { task, group_name }
-        | Change::TaskStatusChanged { task, group_name, .. } => Payload {
+        | Change::TaskUpdated { after: task, group_name, .. }
+        | Change::TaskStatusChanged { after: task, group_name, .. }
+        | Change::TaskRestored { task, group_name } => Payload {
             task: Some(task.into()),
             ..task_subject(task.id, task.name.as_str(), task.version, group_name)
         },
-        Change::TaskDeleted { id, name, version, group_name } => {
-            task_subject(*id, name, *version, group_name)
-        }
+        Change::TaskDeleted { task, version, group_name } => Payload {
+            deleted_task: Some(task.into()),
+            ..task_subject(task.id, task.name.as_str(), *version, group_name)
+        },
         Change::TaskCommented { comment, task_name, group_name, version } => Payload {
             comment: Some(CommentState {
                 id: comment.id.to_string(),
@@ -231,6 +292,13 @@ fn version_number(version: u64) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
 }
 
+impl From<FieldChange> for FieldState {
+    fn from(change: FieldChange) -> Self {
+        let FieldChange { field, before, after, cut } = change;
+        Self { name: field.as_str().to_owned(), before, after, cut }
+    }
+}
+
 impl From<&Group> for GroupState {
     fn from(group: &Group) -> Self {
         Self {
@@ -267,7 +335,8 @@ pub fn encode(event: &Event, format: Format) -> Vec<u8> {
             let mut frame = Vec::with_capacity(512);
             frame.push(0);
             frame.extend(SCHEMA_ID.to_be_bytes());
-            let mut configuration = SerializerConfig::new(&PARSED_SCHEMA);
+            let schema = schema(SCHEMA_ID).expect("the schema that is written is one of those that are read");
+            let mut configuration = SerializerConfig::new(schema);
             serde_avro_fast::to_datum(&event, frame, &mut configuration)
                 .expect("the record type and the schema are checked against each other by a test")
         }
@@ -282,21 +351,19 @@ pub fn decode(bytes: &[u8]) -> Result<HistoryEvent, DecodeError> {
         Some(b'{') => serde_json::from_slice(bytes).map_err(DecodeError::Json),
         Some(0) => {
             let (frame, datum) = bytes.split_at_checked(FRAME).ok_or(DecodeError::Empty)?;
-            match u32::from_be_bytes([frame[1], frame[2], frame[3], frame[4]]) {
-                SCHEMA_ID => decode_datum(datum),
-                unknown => Err(DecodeError::UnknownSchema(unknown)),
-            }
+            let id = u32::from_be_bytes([frame[1], frame[2], frame[3], frame[4]]);
+            decode_datum(schema(id).ok_or(DecodeError::UnknownSchema(id))?, datum)
         }
         Some(first) => Err(DecodeError::UnknownFormat(*first)),
     }
 }
 
-fn decode_datum(datum: &[u8]) -> Result<HistoryEvent, DecodeError> {
+fn decode_datum(schema: &Schema, datum: &[u8]) -> Result<HistoryEvent, DecodeError> {
     let mut rest = datum;
     let mut reader = ReaderRead::new(&mut rest);
     // A text is as long as the bytes that are there: else a few of them could claim half a gigabyte of memory.
     reader.max_alloc_size = datum.len();
-    let mut state = DeserializerState::new(reader, &PARSED_SCHEMA);
+    let mut state = DeserializerState::new(reader, schema);
     let event = HistoryEvent::deserialize(state.deserializer()).map_err(DecodeError::Avro)?;
     if rest.is_empty() { Ok(event) } else { Err(DecodeError::TrailingBytes(rest.len())) }
 }
@@ -308,16 +375,9 @@ pub fn event_id(event: &HistoryEvent) -> Option<Uuid> {
 
 /// The key that orders an event: the group's id, else the entity's.
 pub fn partition_key(change: &Change, actor: &Actor) -> String {
-    match change {
-        Change::GroupCreated { group } | Change::GroupUpdated { group } => group.id.to_string(),
-        Change::GroupDeleted { id, .. } => id.to_string(),
-        Change::TaskCreated { task, .. }
-        | Change::TaskUpdated { task, .. }
-        | Change::TaskStatusChanged { task, .. } => task.id.group().to_string(),
-        Change::TaskDeleted { id, .. } => id.group().to_string(),
-        Change::TaskCommented { comment, .. } => comment.id.task().group().to_string(),
-        Change::UserRegistered { .. } => actor.id.to_string(),
-    }
+    let group = change.group().map(|group| group.to_string());
+    // Users belong to no group, and register themselves.
+    group.unwrap_or_else(|| actor.id.to_string())
 }
 
 #[cfg(test)]
@@ -325,7 +385,8 @@ mod tests {
     use jiff::Timestamp;
     use proptest::prelude::*;
     use tidemark_domain::{
-        Comment, CommentId, GroupId, Rank, TaskId, TaskStatus, User, UserId, Workspace,
+        Access, Causes, CommandId, Comment, CommentId, GroupId, Rank, TaskId, TaskStatus, User, UserId,
+        Workspace,
         comment::CommentText,
         group::{Discussion, GroupName},
         task::{Description, Schedule, TaskName, parse_day},
@@ -353,7 +414,7 @@ mod tests {
             id: TaskId::new(group.id, 0, [3; 8]),
             name: TaskName::parse("Paint 'the' fence").unwrap(),
             description: Description::parse("x").unwrap(),
-            status: TaskStatus::Completed,
+            status: TaskStatus::New,
             schedule: Schedule::new(parse_day("startDate", "2026-05-01").unwrap(), None).unwrap(),
             rank: Rank::of_creation(at(1), 0),
             created_by: group.created_by,
@@ -361,6 +422,14 @@ mod tests {
             updated_at: at(2),
             version: 2,
         };
+        let renamed = Group { name: GroupName::parse("Parks").unwrap(), version: 2, ..group.clone() };
+        let edited = Task {
+            description: Description::parse(&"🦀".repeat(600)).unwrap(),
+            schedule: Schedule::default(),
+            version: 3,
+            ..task.clone()
+        };
+        let completed = Task { status: TaskStatus::Completed, version: 3, ..task.clone() };
         let name = || "Gärten".to_owned();
         let comment = Comment {
             id: CommentId::new(task.id, 0, [4; 8]),
@@ -378,12 +447,14 @@ mod tests {
         };
         vec![
             Change::GroupCreated { group: group.clone() },
-            Change::GroupUpdated { group: group.clone() },
-            Change::GroupDeleted { id: group.id, name: name(), version: 3 },
+            Change::GroupUpdated { before: group.clone(), after: renamed },
+            Change::GroupDeleted { group: group.clone(), version: 3 },
+            Change::GroupRestored { group },
             Change::TaskCreated { task: task.clone(), group_name: name() },
-            Change::TaskUpdated { task: task.clone(), group_name: name() },
-            Change::TaskStatusChanged { task: task.clone(), from: TaskStatus::New, group_name: name() },
-            Change::TaskDeleted { id: task.id, name: "Paint".to_owned(), version: 4, group_name: name() },
+            Change::TaskUpdated { before: task.clone(), after: edited, group_name: name() },
+            Change::TaskStatusChanged { before: task.clone(), after: completed, group_name: name() },
+            Change::TaskDeleted { task: task.clone(), version: 4, group_name: name() },
+            Change::TaskRestored { task, group_name: name() },
             Change::TaskCommented { comment, task_name: "Paint".to_owned(), group_name: name(), version: 3 },
             Change::UserRegistered { user },
         ]
@@ -400,6 +471,10 @@ mod tests {
             workspace: Workspace::shared(),
             actor: actor(),
             change,
+            action_id: Uuid::from_u128(8),
+            command_id: Some(CommandId::parse("the client's own key").unwrap()),
+            causes: Causes::default().and("rule 1").unwrap(),
+            access: Access { private: true, version: 3 },
             traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         }
     }
@@ -414,15 +489,130 @@ mod tests {
         }
     }
 
+    /// The schemas of all releases, as the official library understands them.
+    fn official_schemas() -> Vec<apache_avro::Schema> {
+        SCHEMAS.iter().map(|(_, text)| apache_avro::Schema::parse_str(text).unwrap()).collect()
+    }
+
+    fn official_read(
+        writer: &apache_avro::Schema,
+        reader: &apache_avro::Schema,
+        mut datum: &[u8],
+    ) -> HistoryEvent {
+        let value = apache_avro::from_avro_datum(writer, &mut datum, Some(reader)).unwrap();
+        assert!(datum.is_empty());
+        apache_avro::from_value(&value).unwrap()
+    }
+
+    /// `event` without what came with the second schema.
+    fn as_of_the_first_schema(event: &Event) -> HistoryEvent {
+        let event = HistoryEvent::from(event);
+        HistoryEvent {
+            action_id: None,
+            command_id: None,
+            causes: Vec::new(),
+            payload: Payload {
+                deleted_group: None,
+                deleted_task: None,
+                fields: Vec::new(),
+                access: AccessState::default(),
+                ..event.payload
+            },
+            ..event
+        }
+    }
+
+    /// What a release with the first schema wrote on the topic, by the hand of the official library: ours
+    /// refuses members that a schema does not have.
+    fn written_by_the_first_release(event: &Event) -> Vec<u8> {
+        let event = serde_json::to_value(HistoryEvent::from(event)).unwrap();
+        let schema = &official_schemas()[0];
+        let value = apache_avro::types::Value::from(event).resolve(schema).unwrap();
+        [vec![0, 0, 0, 0, 1], apache_avro::to_avro_datum(schema, value).unwrap()].concat()
+    }
+
     #[test]
     fn the_official_avro_library_reads_what_is_written() {
-        let schema = apache_avro::Schema::parse_str(SCHEMA).unwrap();
+        let schemas = official_schemas();
+        let newest = schemas.last().unwrap();
         for change in every_change() {
             let event = event(change);
             let bytes = encode(&event, Format::Avro);
-            let value = apache_avro::from_avro_datum(&schema, &mut &bytes[FRAME..], None).unwrap();
-            let read: HistoryEvent = apache_avro::from_value(&value).unwrap();
-            assert_eq!(read, HistoryEvent::from(&event));
+            assert_eq!(official_read(newest, newest, &bytes[FRAME..]), HistoryEvent::from(&event));
+        }
+    }
+
+    #[test]
+    fn the_events_of_the_first_release_are_read_today() {
+        let schemas = official_schemas();
+        for change in every_change() {
+            let event = event(change);
+            let bytes = written_by_the_first_release(&event);
+            let expected = as_of_the_first_schema(&event);
+            assert_eq!(decode(&bytes).unwrap(), expected);
+            assert_eq!(official_read(&schemas[0], &schemas[1], &bytes[FRAME..]), expected);
+        }
+    }
+
+    #[test]
+    fn an_event_that_the_first_release_wrote_once_is_read_for_ever() {
+        // Bytes kept from then, so that no later change of the record or of its writer can go unnoticed.
+        let bytes = include_bytes!("../schemas/samples/todo-history-events.v1.bin");
+        let event = decode(bytes).unwrap();
+        assert_eq!(
+            event.payload.changes,
+            "Task 'Paint 'the' fence' status changed from 'New' to 'Completed'"
+        );
+        assert_eq!((event.event_type.as_str(), event.payload.entity_version), ("status_changed", 3));
+        assert_eq!((event.action_id, event.payload.fields), (None, Vec::new()));
+    }
+
+    #[test]
+    fn today_s_events_are_read_by_the_first_release() {
+        let schemas = official_schemas();
+        for change in every_change() {
+            let event = event(change);
+            let bytes = encode(&event, Format::Avro);
+            let read = official_read(&schemas[1], &schemas[0], &bytes[FRAME..]);
+            assert_eq!(read, as_of_the_first_schema(&event));
+        }
+    }
+
+    #[test]
+    fn every_schema_can_read_every_other() {
+        let schemas = official_schemas();
+        for (writer, (writer_id, _)) in schemas.iter().zip(SCHEMAS) {
+            for (reader, (reader_id, _)) in schemas.iter().zip(SCHEMAS) {
+                let compatible =
+                    apache_avro::schema_compatibility::SchemaCompatibility::can_read(writer, reader);
+                assert!(compatible.is_ok(), "{reader_id} reads {writer_id}: {compatible:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_names_its_action_its_command_and_the_fields_that_changed() {
+        let changes = every_change();
+        let updated = changes.iter().find(|change| matches!(change, Change::TaskUpdated { .. })).unwrap();
+        let event = decode(&encode(&event(updated.clone()), Format::Avro)).unwrap();
+        assert_eq!(event.action_id, Some(Uuid::from_u128(8).to_string()));
+        assert_eq!(event.command_id.as_deref(), Some("the client's own key"));
+        assert_eq!(event.causes, ["rule 1"]);
+        assert_eq!(event.payload.access, AccessState { private: true, version: 3 });
+        let fields: Vec<(&str, bool)> =
+            event.payload.fields.iter().map(|field| (field.name.as_str(), field.cut)).collect();
+        assert_eq!(fields, [("description", true), ("startDate", false)]);
+        assert_eq!(event.payload.fields[1].before.as_deref(), Some("2026-05-01"));
+        assert_eq!(event.payload.fields[1].after, None);
+    }
+
+    #[test]
+    fn a_deletion_carries_what_was_deleted_and_nothing_after_it() {
+        for change in every_change() {
+            let deletion = matches!(change, Change::GroupDeleted { .. } | Change::TaskDeleted { .. });
+            let payload = HistoryEvent::from(&event(change)).payload;
+            assert_eq!(deletion, payload.deleted_group.is_some() || payload.deleted_task.is_some());
+            assert!(!deletion || (payload.group.is_none() && payload.task.is_none()));
         }
     }
 
@@ -444,17 +634,22 @@ mod tests {
     #[test]
     fn a_length_that_no_bytes_follow_reserves_no_memory() {
         // The event's id is said to have 500,000,000 bytes.
-        let claim = [0, 0, 0, 0, 1, 0x80, 0x94, 0xeb, 0xdc, 0x03];
-        let Err(DecodeError::Avro(cause)) = decode(&claim) else { panic!("it was read") };
-        assert!(cause.to_string().contains("larger than allowed"), "{cause}");
+        for (id, _) in SCHEMAS {
+            let frame = [[0].as_slice(), &id.to_be_bytes()].concat();
+            let claim = [frame.as_slice(), &[0x80, 0x94, 0xeb, 0xdc, 0x03]].concat();
+            let Err(DecodeError::Avro(cause)) = decode(&claim) else { panic!("it was read") };
+            assert!(cause.to_string().contains("larger than allowed"), "{cause}");
+        }
     }
 
-    /// Every kind of event in both formats, and a frame around nothing.
+    /// Every kind of event in both formats and with the first schema, and frames around nothing.
     fn good() -> Vec<Vec<u8>> {
         let events = every_change().into_iter().map(event);
-        let written =
-            events.flat_map(|event| [Format::Avro, Format::Json].map(|format| encode(&event, format)));
-        written.chain([vec![0, 0, 0, 0, 1]]).collect()
+        let written = events.flat_map(|event| {
+            let today = [Format::Avro, Format::Json].map(|format| encode(&event, format));
+            today.into_iter().chain([written_by_the_first_release(&event)])
+        });
+        written.chain(SCHEMAS.map(|(id, _)| [[0].as_slice(), &id.to_be_bytes()].concat())).collect()
     }
 
     proptest! {
@@ -471,6 +666,6 @@ mod tests {
     fn events_of_one_group_share_one_partition_key() {
         let group = GroupId::new(2, [9; 8]).to_string();
         let keys: Vec<String> = every_change().iter().map(|change| partition_key(change, &actor())).collect();
-        assert!(keys[..8].iter().all(|key| *key == group) && keys[8] != group, "{keys:?}");
+        assert!(keys[..10].iter().all(|key| *key == group) && keys[10] != group, "{keys:?}");
     }
 }

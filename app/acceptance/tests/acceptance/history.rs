@@ -65,11 +65,11 @@ async fn whole_life(api: &Api, group_name: &str) -> Outcome<(String, String, Vec
         "Task 'Write it' was created".to_owned(),
         "Task 'Read it' was created".to_owned(),
         "Comment added to task 'Write it'".to_owned(),
-        "Task 'Write all of it' was updated".to_owned(),
+        "Task 'Write it' was renamed to 'Write all of it'".to_owned(),
         "Task 'Write all of it' status changed from 'New' to 'In Progress'".to_owned(),
-        "Task 'Write all of it' was updated".to_owned(),
+        "Task 'Write all of it' was moved".to_owned(),
         "Task 'Write all of it' status changed from 'In Progress' to 'Completed'".to_owned(),
-        format!("Group '{group_name}' was updated"),
+        format!("Group '{group_name}' was updated: discussion changed"),
         "Task 'Write all of it' was deleted".to_owned(),
     ];
     Ok((group, task, words))

@@ -150,7 +150,7 @@ async fn busy_task(api: &Api, group: &str, changes: usize) -> Outcome<(String, V
     for number in 1..=changes {
         let change = json!({ "name": number.to_string() });
         in_time(api.put(&format!("/api/tasks/{task}"), &change)).await?.expect(200);
-        words.push(format!("Task '{number}' was updated"));
+        words.push(format!("Task '{}' was renamed to '{number}'", number - 1));
     }
     Ok((task, words))
 }

@@ -6,8 +6,12 @@ use tidemark_api::{
     Reason, Refusal,
     accounts::{Register, UserAnswer},
 };
-use tidemark_domain::user::{DisplayName, Password, Username};
+use tidemark_domain::{
+    CommandId,
+    user::{DisplayName, Password, Username},
+};
 use tidemark_pages::{EditError, Once};
+use uuid::Uuid;
 
 use super::{
     AccountsRole, profile,
@@ -36,7 +40,8 @@ pub async fn register(
     let key = call.identity(&username.folded(), &input).map(Into::into);
     let password_hash = role.passwords.hash(password).await.map_err(|fault| super::log_in::refuse(&fault))?;
     let traceparent = TraceContext::current().map(TraceContext::traceparent);
-    let new = NewUser { username, display_name, password_hash, traceparent };
+    let (action_id, command_id) = (Uuid::new_v4(), call.key().and_then(|key| CommandId::parse(key).ok()));
+    let new = NewUser { username, display_name, password_hash, traceparent, action_id, command_id };
     let (user, replayed) = match role.users.register(new, key).await.map_err(refuse)? {
         Once::First(user) => (user, false),
         Once::Again(first) => {

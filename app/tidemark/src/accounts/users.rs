@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 use tidemark_domain::{
-    Actor, Change, Event, User, UserId, Workspace,
+    Access, ActionId, Actor, Causes, Change, CommandId, Event, User, UserId, Workspace,
     user::{DisplayName, Username},
 };
 use tidemark_pages::{
@@ -52,6 +52,8 @@ pub struct NewUser {
     pub display_name: DisplayName,
     pub password_hash: String,
     pub traceparent: Option<String>,
+    pub action_id: ActionId,
+    pub command_id: Option<CommandId>,
 }
 
 impl Users {
@@ -117,6 +119,10 @@ impl Users {
                     workspace: Workspace::shared(),
                     actor: Actor { id: user.id, name: user.username.clone() },
                     change: Change::UserRegistered { user: user.clone() },
+                    action_id: new.action_id,
+                    command_id: new.command_id.clone(),
+                    causes: Causes::default(),
+                    access: Access::default(),
                     traceparent: new.traceparent.clone(),
                 };
                 edit.emit(OutboxEvent {

@@ -29,7 +29,7 @@ pub async fn add_comment(
         tokio::try_join!(role.board.task(workspace, id), role.board.group(workspace, id.group()))?;
     let (Some(task), Some(group)) = (task, group) else { return Err(Refusal::not_found("task", id)) };
 
-    let author = role.board.author(caller);
+    let author = role.board.author(&call)?;
     let key = call.identity(&id.to_string(), &input).map(Into::into);
     let put = move |edit: &mut PageEdit<'_>| {
         let comment = Comment {

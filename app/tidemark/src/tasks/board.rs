@@ -3,14 +3,22 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidemark_domain::{Change, Comment, Event, Group, GroupId, Task, TaskId, Workspace};
+use tidemark_api::Refusal;
+use tidemark_domain::{
+    Access, ActionId, Causes, Change, CommandId, Comment, Event, Group, GroupId, Task, TaskId, Workspace,
+};
 use tidemark_pages::{CollectionKey, Entry, OutboxEvent, PageEdit, PageView, Pages, StoreError};
 use tidemark_protocol::{
     ledger,
     stored::{self, CorruptEntry},
 };
 
-use crate::{configuration::EventConfiguration, identity::Caller, telemetry::trace_context::TraceContext};
+use uuid::Uuid;
+
+use crate::{
+    configuration::EventConfiguration, identity::Caller, operations::Call,
+    telemetry::trace_context::TraceContext,
+};
 
 /// All boards.
 #[derive(Clone)]
@@ -96,13 +104,15 @@ impl Board {
         Ok(first)
     }
 
-    /// What every event of a request says of it.
-    pub fn author(&self, caller: &Caller) -> Author {
-        Author {
-            caller: Arc::new(caller.clone()),
+    /// What every event of a call says of it.
+    pub fn author(&self, call: &Call) -> Result<Author, Refusal> {
+        Ok(Author {
+            caller: Arc::clone(call.caller()?),
+            action_id: Uuid::new_v4(),
+            command_id: call.key().and_then(|key| CommandId::parse(key).ok()),
             traceparent: TraceContext::current().map(TraceContext::traceparent),
             events: self.events.clone(),
-        }
+        })
     }
 }
 
@@ -194,6 +204,10 @@ impl Seen {
 pub struct Author {
     pub caller: Arc<Caller>,
     pub traceparent: Option<String>,
+    /// All events of the request share it, also those that a cascade tells later.
+    pub action_id: ActionId,
+    /// The key that the client gave, by which it knows its own change when it hears of it.
+    pub command_id: Option<CommandId>,
     pub events: EventConfiguration,
 }
 
@@ -209,6 +223,10 @@ impl Author {
             workspace: self.caller.workspace.clone(),
             actor: self.caller.actor.clone(),
             change,
+            action_id: self.action_id,
+            command_id: self.command_id.clone(),
+            causes: Causes::default(),
+            access: Access::default(),
             traceparent: self.traceparent.clone(),
         };
         edit.emit(OutboxEvent {

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use tidemark_domain::{Actor, Change, GroupId, TaskId, Workspace, user::Username};
+use tidemark_domain::{Actor, Change, CommandId, GroupId, TaskId, Workspace, user::Username};
 use tidemark_pages::{EditError, Entry, PageEdit, PageKey, PageWork, Pages, StoreError};
 use tidemark_protocol::stored::CorruptEntry;
 use tokio::sync::watch;
 use tracing::warn;
+use uuid::Uuid;
 
 use super::board::{self, Author, PAGES_AT_A_TIME, comments_of, tasks_of};
 use crate::{configuration::EventConfiguration, identity::Caller, telemetry::WithCauses};
@@ -36,6 +37,11 @@ pub struct Unfinished {
     actor_id: String,
     actor_name: String,
     traceparent: Option<String>,
+    /// What is left to do belongs to the action that began it. Markers of older releases do not say which.
+    #[serde(default = "Uuid::new_v4")]
+    action_id: Uuid,
+    #[serde(default)]
+    command_id: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -62,6 +68,8 @@ impl Unfinished {
             actor_id: author.caller.actor.id.to_string(),
             actor_name: author.caller.actor.name.as_str().to_owned(),
             traceparent: author.traceparent.clone(),
+            action_id: author.action_id,
+            command_id: author.command_id.clone().map(String::from),
         }
     }
 
@@ -75,6 +83,8 @@ impl Unfinished {
         Some(Author {
             caller: Caller { actor, workspace }.into(),
             traceparent: self.traceparent.clone(),
+            action_id: self.action_id,
+            command_id: self.command_id.as_deref().map(CommandId::parse).transpose().ok()?,
             events,
         })
     }
@@ -179,10 +189,9 @@ fn remove_tasks(
     for entry in entries {
         let task = board::read_task(group, edit.number(), &entry)?;
         edit.remove(&entry.id);
-        let name = task.name.as_str().to_owned();
-        let version = task.version + 1;
-        let change = Change::TaskDeleted { id: task.id, name, version, group_name: group_name.to_owned() };
-        author.tell(edit, &task.id, change);
+        let (id, version) = (task.id, task.version + 1);
+        let change = Change::TaskDeleted { task, version, group_name: group_name.to_owned() };
+        author.tell(edit, &id, change);
     }
     Ok(())
 }

@@ -18,10 +18,7 @@ use super::{
     board::{self, Author, Board, groups_of},
     bodies,
 };
-use crate::{
-    identity::Caller,
-    operations::{Answer, Call, Check, refusals},
-};
+use crate::operations::{Answer, Call, Check, refusals};
 
 pub async fn create_group(
     role: Arc<TasksRole>,
@@ -35,7 +32,7 @@ pub async fn create_group(
     let (Some(name), Some(discussion)) = (name, discussion) else { return Err(check.refusal()) };
 
     let caller = call.caller()?;
-    let author = role.board.author(caller);
+    let author = role.board.author(&call)?;
     let key = call.identity("", &input).map(Into::into);
     let create = move |edit: &mut PageEdit<'_>| {
         let id = GroupId::new(edit.number(), rand::random());
@@ -78,12 +75,13 @@ fn put_new_group(
 }
 
 /// The group for tasks that name none. It is made when it is first needed.
-pub async fn inbox(board: &Board, caller: &Caller) -> Result<Group, Refusal> {
-    if let Some(group) = board.group(&caller.workspace, GroupId::INBOX).await? {
+pub async fn inbox(board: &Board, author: &Author) -> Result<Group, Refusal> {
+    let workspace = &author.caller.workspace;
+    if let Some(group) = board.group(workspace, GroupId::INBOX).await? {
         return Ok(group);
     }
-    let author = board.author(caller);
-    let page = groups_of(&caller.workspace).page(GroupId::INBOX.page());
+    let author = author.clone();
+    let page = groups_of(&author.caller.workspace).page(GroupId::INBOX.page());
     let create = move |edit: &mut PageEdit<'_>| match edit.get(&GroupId::INBOX.entry()) {
         Some(entry) => board::read_group(GroupId::INBOX.page(), entry),
         None => Ok(put_new_group(

@@ -19,10 +19,7 @@ use super::{
     bodies,
     create_group::inbox,
 };
-use crate::{
-    identity::Caller,
-    operations::{self, Answer, Call, Check, refusals},
-};
+use crate::operations::{self, Answer, Call, Check, refusals};
 
 /// Without a group the task goes to the Inbox.
 pub async fn create_task(
@@ -32,8 +29,9 @@ pub async fn create_task(
 ) -> Result<Answer<TaskAnswer>, Refusal> {
     let draft = check(&input)?;
     let caller = call.caller()?;
-    let group = group(&role, caller, input.group_id.as_deref()).await?;
-    let (author, group_id) = (role.board.author(caller), group.id);
+    let author = role.board.author(&call)?;
+    let group = group(&role, &author, input.group_id.as_deref()).await?;
+    let group_id = group.id;
     let key = call.identity(&group_id.to_string(), &input).map(Into::into);
     let put = move |edit: &mut PageEdit<'_>| {
         Ok::<_, Infallible>(put_new_task(edit, &author, &group, draft.clone()))
@@ -86,10 +84,10 @@ fn check(input: &CreateTask) -> Result<Draft, Refusal> {
     Ok(Draft { name, description, status, schedule })
 }
 
-async fn group(role: &TasksRole, caller: &Caller, id: Option<&str>) -> Result<Group, Refusal> {
-    let Some(text) = id.filter(|text| !text.is_empty()) else { return inbox(&role.board, caller).await };
+async fn group(role: &TasksRole, author: &Author, id: Option<&str>) -> Result<Group, Refusal> {
+    let Some(text) = id.filter(|text| !text.is_empty()) else { return inbox(&role.board, author).await };
     let id: GroupId = operations::id("group", text)?;
-    let group = role.board.group(&caller.workspace, id).await?;
+    let group = role.board.group(&author.caller.workspace, id).await?;
     group.ok_or_else(|| Refusal::not_found("group", text))
 }
 

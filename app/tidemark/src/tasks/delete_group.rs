@@ -28,13 +28,13 @@ pub async fn delete_group(
         return Err(Refusal::new(Reason::InboxStays, detail));
     }
     let caller = call.caller()?;
-    let (author, seen) = (role.board.author(caller), call.seen().clone());
+    let (author, seen) = (role.board.author(&call)?, call.seen().clone());
     let delete = move |edit: &mut PageEdit<'_>| {
         let group = current(edit, id, &seen)?;
-        let name = group.name.as_str().to_owned();
-        let unfinished = Unfinished::of_group(&author, id, name.clone());
+        let unfinished = Unfinished::of_group(&author, id, group.name.as_str().to_owned());
         edit.remove(&id.entry());
-        author.tell(edit, &id, Change::GroupDeleted { id, name, version: group.version + 1 });
+        let version = group.version + 1;
+        author.tell(edit, &id, Change::GroupDeleted { group, version });
         let marker = unfinished.marker();
         edit.set_pending(&marker);
         Ok::<_, EditGroupError>(marker)

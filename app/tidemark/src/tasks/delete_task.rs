@@ -25,13 +25,12 @@ pub async fn delete_task(
     let caller = call.caller()?;
     let group = role.board.group(&caller.workspace, id.group()).await?;
     let Some(group) = group else { return Err(Refusal::not_found("task", id)) };
-    let (author, seen) = (role.board.author(caller), call.seen().clone());
+    let (author, seen) = (role.board.author(&call)?, call.seen().clone());
     let delete = move |edit: &mut PageEdit<'_>| {
         let task = current(edit, id, &seen)?;
         edit.remove(&id.entry());
-        let (name, version) = (task.name.as_str().to_owned(), task.version + 1);
-        let group_name = group.name.as_str().to_owned();
-        author.tell(edit, &id, Change::TaskDeleted { id, name, version, group_name });
+        let (version, group_name) = (task.version + 1, group.name.as_str().to_owned());
+        author.tell(edit, &id, Change::TaskDeleted { task, version, group_name });
         edit.set_pending(&Unfinished::of_task(&author, id).marker());
         Ok::<_, EditTaskError>(())
     };

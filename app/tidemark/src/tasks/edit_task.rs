@@ -48,7 +48,7 @@ pub async fn edit_task<O: Operation>(
     let caller = call.caller()?;
     let group = role.board.group(&caller.workspace, id.group()).await?;
     let Some(group) = group else { return Err(Refusal::not_found("task", id)) };
-    let (author, seen) = (role.board.author(caller), call.seen().clone());
+    let (author, seen) = (role.board.author(call)?, call.seen().clone());
     let edit = move |edit: &mut PageEdit<'_>| {
         let before = current(edit, id, &seen)?;
         let after = change(&before, edit.now())?;
@@ -57,14 +57,16 @@ pub async fn edit_task<O: Operation>(
             task.updated_at = edit.now();
             task.version = put(edit, &task);
             let group_name = group.name.as_str().to_owned();
-            author.tell(edit, &id, Change::TaskUpdated { task: task.clone(), group_name });
+            let change = Change::TaskUpdated { before: before.clone(), after: task.clone(), group_name };
+            author.tell(edit, &id, change);
         }
         if after.status != before.status {
+            let before = task.clone();
             task.status = after.status;
             task.updated_at = edit.now();
             task.version = put(edit, &task);
-            let (from, group_name) = (before.status, group.name.as_str().to_owned());
-            author.tell(edit, &id, Change::TaskStatusChanged { task: task.clone(), from, group_name });
+            let group_name = group.name.as_str().to_owned();
+            author.tell(edit, &id, Change::TaskStatusChanged { before, after: task.clone(), group_name });
         }
         Ok(task)
     };

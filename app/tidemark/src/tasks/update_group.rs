@@ -41,7 +41,7 @@ pub async fn update_group(
     let (Some(name), Some(discussion)) = (name, discussion) else { return Err(check.refusal()) };
 
     let caller = call.caller()?;
-    let (author, seen, unchanged) = (role.board.author(caller), call.seen().clone(), input.unchanged.clone());
+    let (author, seen, unchanged) = (role.board.author(&call)?, call.seen().clone(), input.unchanged.clone());
     let update = move |edit: &mut PageEdit<'_>| {
         let before = current(edit, id, &seen)?;
         stays_unchanged(&before, &unchanged)?;
@@ -53,7 +53,7 @@ pub async fn update_group(
         if group != before {
             group.updated_at = edit.now();
             group.version = edit.put(&id.entry(), "", stored::write_group(&group));
-            author.tell(edit, &id, Change::GroupUpdated { group: group.clone() });
+            author.tell(edit, &id, Change::GroupUpdated { before, after: group.clone() });
         }
         Ok(group)
     };
