@@ -26,10 +26,15 @@ pub struct LogEntry {
     pub timestamp: String,
     pub event_type: String,
     pub entity: String,
+    pub entity_id: String,
+    pub group_id: Option<String>,
     pub group_name: Option<String>,
+    pub task_id: Option<String>,
     pub task_name: Option<String>,
     pub changes: Option<String>,
     pub user_name: Option<String>,
+    /// One for all lines that one request led to. Lines of older releases do not say it.
+    pub action_id: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -61,7 +66,8 @@ pub async fn newest_first(
     let sql = format!(
         r#"SELECT id,
                   to_char("timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "timestamp",
-                  event_type, entity, group_name, task_name, changes, user_name
+                  event_type, entity, entity_id, group_id, group_name, task_id, task_name, changes, user_name,
+                  action_id::text AS action_id
            FROM todo_event_logs
            WHERE {column} = $1 AND workspace = $2 AND ("timestamp", id) < ($3::text::timestamptz, $4::text::bigint)
            ORDER BY todo_event_logs."timestamp" DESC, id DESC
