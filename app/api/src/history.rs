@@ -89,11 +89,16 @@ pub struct LogEntry {
     pub timestamp: Moment,
     pub event_type: String,
     pub entity: String,
+    pub entity_id: Id,
+    pub group_id: Option<Id>,
     pub group_name: Option<String>,
+    pub task_id: Option<Id>,
     pub task_name: Option<String>,
     /// A readable sentence.
     pub changes: Option<String>,
     pub user_name: Option<String>,
+    /// One for all lines that one request led to; lines of older releases do not say it.
+    pub action_id: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

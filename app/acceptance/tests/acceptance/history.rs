@@ -1,5 +1,6 @@
 //! Every change leaves a mark, which is soon readable.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ pub fn trials() -> Vec<Trial> {
     trials![
         every_change_is_soon_in_the_log_in_its_words,
         what_changed_nothing_leaves_no_mark,
-        a_line_of_the_log_has_eight_members,
+        a_line_of_the_log_says_what_it_is_about,
+        all_marks_of_one_request_share_its_action,
+        a_mark_names_the_key_of_its_request_and_the_fields_that_changed,
         the_log_is_newest_first_by_pages,
         a_page_of_the_log_holds_a_hundred_lines,
         a_deleted_group_keeps_its_log,
@@ -152,7 +155,7 @@ async fn task_with_log(world: &World, lines: usize) -> Outcome<(String, String)>
     Ok((group, task))
 }
 
-async fn a_line_of_the_log_has_eight_members(world: Arc<World>) -> Outcome {
+async fn a_line_of_the_log_says_what_it_is_about(world: Arc<World>) -> Outcome {
     let (group, task) = task_with_log(&world, 2).await?;
     for path in [format!("/api/logs/group/{group}"), format!("/api/logs/task/{task}")] {
         let body = world.member().get(&path).await?.expect(200).json();
@@ -162,20 +165,89 @@ async fn a_line_of_the_log_has_eight_members(world: Arc<World>) -> Outcome {
                 line.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
             names.sort_unstable();
             let expected = [
+                "action_id",
                 "changes",
                 "entity",
+                "entity_id",
                 "event_type",
+                "group_id",
                 "group_name",
                 "id",
+                "task_id",
                 "task_name",
                 "timestamp",
                 "user_name",
             ];
             assert_eq!(names, expected);
             assert!(line["id"].is_u64() && line["timestamp"].as_str().is_some_and(|time| time.len() == 24));
-            assert!(["Group", "Task"].iter().any(|entity| line["entity"] == json!(entity)), "{line}");
+            assert_eq!(line["group_id"], json!(group));
+            let expected = match line["entity"].as_str() {
+                Some("Group") => (json!(group), json!(null)),
+                Some("Task") => (json!(task), json!(task)),
+                _ => panic!("{line}"),
+            };
+            assert_eq!((line["entity_id"].clone(), line["task_id"].clone()), expected);
         }
     }
+    Ok(())
+}
+
+/// What the rows of a group say, by the name of the action that they belong to.
+async fn rows_by_action(world: &World, group: &str, rows: usize) -> Outcome<BTreeMap<String, Vec<Value>>> {
+    let found = eventually("the rows", SOON, async || {
+        let sql = "SELECT event_type, action_id::text, command_id, event_data FROM todo_event_logs \
+                   WHERE group_id = $1 ORDER BY id";
+        let found = world.observer.rows(sql, &[group]).await.map_err(|failure| failure.to_string())?;
+        if found.len() == rows { Ok(found) } else { Err(format!("{} rows", found.len())) }
+    })
+    .await?;
+    let mut actions: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for row in found {
+        let action = row["action_id"].as_str().unwrap_or_default().to_owned();
+        actions.entry(action).or_default().push(row);
+    }
+    Ok(actions)
+}
+
+async fn all_marks_of_one_request_share_its_action(world: Arc<World>) -> Outcome {
+    let api = world.member();
+    let group = api.new_group(&unique("group")).await?;
+    let (first, _) = (api.new_task(&group, "first").await?, api.new_task(&group, "second").await?);
+    let both = json!({ "name": "renamed", "status": "Completed" });
+    api.put(&format!("/api/tasks/{first}"), &both).await?.expect(200);
+    api.delete(&format!("/api/groups/{group}")).await?.expect(204);
+    let actions = rows_by_action(&world, &group, 8).await?;
+    let mut types: Vec<Vec<&str>> = actions
+        .values()
+        .map(|rows| rows.iter().filter_map(|row| row["event_type"].as_str()).collect())
+        .collect();
+    types.sort_unstable();
+    let expected: [&[&str]; 5] = [
+        &["created"],
+        &["created"],
+        &["created"],
+        &["deleted", "deleted", "deleted"],
+        &["updated", "status_changed"],
+    ];
+    assert_eq!(types, expected, "{actions:?}");
+    assert!(actions.keys().all(|action| action.len() == 36), "{actions:?}");
+    Ok(())
+}
+
+async fn a_mark_names_the_key_of_its_request_and_the_fields_that_changed(world: Arc<World>) -> Outcome {
+    let (api, key, old) = (world.member(), unique("key"), unique("old"));
+    let body = json!({ "name": old, "discussion": "d" });
+    let group = api.post_once("/api/groups", &key, &body).await?.expect(201).id("group");
+    api.put(&format!("/api/groups/{group}"), &json!({ "name": "new" })).await?.expect(200);
+    api.delete(&format!("/api/groups/{group}")).await?.expect(204);
+    let actions = rows_by_action(&world, &group, 3).await?;
+    let mut rows: Vec<&Value> = actions.values().flatten().collect();
+    rows.sort_by_key(|row| row["event_data"]["payload"]["entityVersion"].as_u64());
+    assert_eq!((&rows[0]["command_id"], &rows[1]["command_id"]), (&json!(key), &json!(null)));
+    let fields = json!([{ "name": "name", "before": old, "after": "new", "cut": false }]);
+    assert_eq!(rows[1]["event_data"]["payload"]["fields"], fields);
+    let deleted = &rows[2]["event_data"]["payload"];
+    assert_eq!((&deleted["group"], &deleted["deletedGroup"]["discussion"]), (&json!(null), &json!("d")));
     Ok(())
 }
 

@@ -56,7 +56,8 @@ pub async fn newest_first(
     let sql = format!(
         r#"SELECT id,
                   to_char("timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "timestamp",
-                  event_type, entity, group_name, task_name, changes, user_name
+                  event_type, entity, entity_id, group_id, group_name, task_id, task_name, changes, user_name,
+                  action_id::text AS action_id
            FROM todo_event_logs
            WHERE {column} = $1 AND workspace = $2 AND ("timestamp", id) < ($3::text::timestamptz, $4::text::bigint)
            ORDER BY todo_event_logs."timestamp" DESC, id DESC

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Migrations in order. One that has been released is never changed: a new one follows it.
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         version: 1,
         timescale: include_str!("migrations/0001_event_log_timescale.sql"),
@@ -26,6 +26,11 @@ const MIGRATIONS: [Migration; 2] = [
         version: 2,
         timescale: include_str!("migrations/0002_record_events_timescale.sql"),
         native: include_str!("migrations/0002_record_events_native.sql"),
+    },
+    Migration {
+        version: 3,
+        timescale: include_str!("migrations/0003_actions_timescale.sql"),
+        native: include_str!("migrations/0003_actions_native.sql"),
     },
 ];
 
