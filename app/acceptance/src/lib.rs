@@ -8,6 +8,7 @@
 mod eventually;
 mod failure;
 pub mod http;
+pub mod program;
 pub mod suite;
 
 pub use eventually::eventually;

@@ -2,7 +2,8 @@
 //! and again, unchanged, with each role in its own behind NGINX.
 //!
 //! Beside cargo's own arguments, variables choose: `TOPOLOGY=split`, `APPLICATION_PROFILE=release`, `SEED` for
-//! the random requests, and `KILLS` and `CLIENTS` for the long run under load:
+//! the random requests, `UPDATE=1` to write `sources.txt` anew, and `KILLS` and `CLIENTS` for the long run under
+//! load:
 //!
 //! `ATTACH=description.json` tests a system that already runs, such as the containers of the compose file, and
 //! leaves out what would break it.
@@ -34,6 +35,7 @@ mod acceptance {
     pub mod positions;
     pub mod restarts;
     pub mod run;
+    pub mod sources;
     pub mod tasks;
     pub mod tokens;
     pub mod versions;
@@ -44,7 +46,7 @@ use std::process::ExitCode;
 
 use acceptance::{
     access, accounts, bad_input, deletion, groups, health, history, idempotency, junk, kills, links, lists,
-    migration, order, outages, poison, positions, restarts, run, tasks, versions,
+    migration, order, outages, poison, positions, restarts, run, sources, tasks, versions,
 };
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         history::trials(),
         poison::trials(),
         deletion::trials(),
+        sources::trials(),
         accounts::trials(),
         access::trials(),
         groups::trials(),

@@ -1,16 +1,14 @@
 //! The whole suite, once for each topology, each time on a stack of its own.
 
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use libtest_mimic::{Arguments, Failed};
-use serde::Deserialize;
-use tidemark_acceptance::{Failure, Outcome};
+use tidemark_acceptance::{Failure, Outcome, program};
 use tidemark_stack::{Attachment, Progress, Stack, StackOptions};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -49,6 +47,9 @@ pub struct Settings {
     /// Repeats the random requests of an earlier run.
     #[arg(long, env)]
     pub seed: Option<u64>,
+    /// Writes down the answers to the requests of the sources anew, instead of comparing them.
+    #[arg(long, env, value_parser = clap::builder::FalseyValueParser::new())]
+    pub update: bool,
     /// A running system to test instead of one of our own, as a description in JSON: see `Attachment`. It is in the
     /// split topology, and nothing of it is broken on purpose.
     #[arg(long, env)]
@@ -183,7 +184,7 @@ impl Stage {
         if let Some(description) = &self.settings.attach {
             return self.attach(&Attachment::read(description)?).await;
         }
-        let program = self.program.get_or_init(|| async { build(&self.settings.profile) }).await;
+        let program = self.program.get_or_init(|| async { program::build(&self.settings.profile) }).await;
         let program = program.clone().map_err(Failure::new)?;
         let launch = || async {
             let options = StackOptions { application: Some(program), ..self.options.clone() };
@@ -231,33 +232,4 @@ async fn stop_on_signal(stage: Arc<Stage>) {
     }
     stage.stop(true).await;
     std::process::exit(130);
-}
-
-/// One line of cargo's messages; only finished programs matter.
-#[derive(Deserialize)]
-struct Message {
-    executable: Option<PathBuf>,
-}
-
-/// Builds the application from this checkout, so that what is tested is what is written, and tells where it is.
-fn build(profile: &str) -> Result<PathBuf, String> {
-    let mut cargo = Command::new(env!("CARGO"))
-        .args(["build", "--package", "tidemark", "--bin", "tidemark", "--profile", profile])
-        .args(["--message-format", "json-render-diagnostics"])
-        .current_dir(tidemark_stack::project())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("cargo did not start: {error}"))?;
-    let mut program = None;
-    for line in cargo.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
-        let line = line.map_err(|error| format!("cargo's messages broke off: {error}"))?;
-        let built = serde_json::from_str::<Message>(&line).ok().and_then(|message| message.executable);
-        program = built.or(program);
-    }
-    let status = cargo.wait().map_err(|error| Failure::from(error).to_string())?;
-    match program {
-        Some(program) if status.success() => Ok(program),
-        _ => Err("the application does not build".to_owned()),
-    }
 }
