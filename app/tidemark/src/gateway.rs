@@ -1,5 +1,7 @@
 //! The gateway role: the front door for everything that is no role's own path. It has no data; it answers for
-//! the health of the whole installation.
+//! the health of the whole installation and shows its documentation.
+
+mod documentation;
 
 use axum::{Json, Router, routing::get};
 use serde::Serialize;
@@ -7,7 +9,8 @@ use serde::Serialize;
 use crate::foundation::Offer;
 
 pub fn start() -> Offer {
-    Offer { router: Router::new().route("/", get(welcome)), ..Offer::default() }
+    let router = Router::new().route("/", get(welcome)).merge(documentation::router());
+    Offer { router, ..Offer::default() }
 }
 
 #[derive(Serialize)]
@@ -16,6 +19,7 @@ struct Welcome {
     version: &'static str,
     health: &'static str,
     login: &'static str,
+    documentation: &'static str,
 }
 
 async fn welcome() -> Json<Welcome> {
@@ -24,5 +28,6 @@ async fn welcome() -> Json<Welcome> {
         version: env!("CARGO_PKG_VERSION"),
         health: "/api/health",
         login: "POST /api/auth/login",
+        documentation: "/api/docs/",
     })
 }

@@ -96,3 +96,44 @@ impl Registry {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use regex::Regex;
+    use tidemark_api::{Role, declaration::path_parameters};
+
+    /// The edge's table, each pattern with the role that answers, in the order in which NGINX looks: what is
+    /// spelt out, the patterns as they stand, the default.
+    fn edge() -> Vec<(Regex, String)> {
+        let configuration = include_str!("../../../edge/nginx.conf");
+        let table = configuration.split_once("map $uri $role {").unwrap().1.split_once('}').unwrap().0;
+        let lines = table.lines().filter_map(|line| line.trim().strip_suffix(';')?.rsplit_once(' '));
+        let mut table: Vec<(u8, Regex, String)> = lines
+            .map(|(text, role)| {
+                let (turn, pattern) = match (text.trim(), text.trim().strip_prefix('~')) {
+                    ("default", _) => (2, String::new()),
+                    (_, Some(pattern)) => (1, pattern.to_owned()),
+                    (text, None) => (0, format!("^{}$", regex::escape(text))),
+                };
+                (turn, Regex::new(&pattern).unwrap(), role.to_owned())
+            })
+            .collect();
+        table.sort_by_key(|(turn, ..)| *turn);
+        table.into_iter().map(|(_, pattern, role)| (pattern, role)).collect()
+    }
+
+    #[test]
+    fn the_edge_leads_every_path_of_every_operation_to_its_role() {
+        let edge = edge();
+        assert!(edge.len() > Role::ALL.len(), "the table was not found");
+        for described in tidemark_api::operations() {
+            let declaration = described.declaration;
+            for path in declaration.paths {
+                let real = path_parameters(path)
+                    .fold((*path).to_owned(), |real, name| real.replace(&format!("{{{name}}}"), "g0"));
+                let found = edge.iter().find(|(pattern, _)| pattern.is_match(&real)).unwrap();
+                assert_eq!(found.1, declaration.role.as_str(), "{path}");
+            }
+        }
+    }
+}
