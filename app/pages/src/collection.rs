@@ -35,13 +35,13 @@ struct State {
 }
 
 /// What was read of a page on the way to its writer, so that it need not read it again.
-pub(crate) struct Seed {
+pub(crate) struct PageHint {
     pub(crate) number: u32,
     pub(crate) stored: Option<Versioned>,
 }
 
 /// Where an append goes.
-pub(crate) enum Place {
+pub(crate) enum AppendTarget {
     End(u32),
     /// The key was used in this sealed page.
     Used(u32),
@@ -95,30 +95,30 @@ impl Collection {
         access(&mut self.state().summary)
     }
 
-    /// Makes sure that [`Self::place`] can answer. What was read of the end on the way comes back.
-    pub(crate) async fn prepare(&self, engine: &Engine, keyed: bool) -> Result<Option<Seed>, StoreError> {
+    /// Makes sure that [`Self::target`] can answer. What was read of the end on the way comes back.
+    pub(crate) async fn prepare(&self, engine: &Engine, keyed: bool) -> Result<Option<PageHint>, StoreError> {
         let is_ready = |state: &State| state.end.is_some() && (!keyed || state.keys.is_some());
         if is_ready(&self.state()) {
             return Ok(None);
         }
         let _loading = self.loading.lock().await;
-        let mut seed = None;
+        let mut hint = None;
         if self.end().is_none() {
             let found = self.find_end(engine).await?;
             self.state().end = Some(found.number);
-            seed = Some(found);
+            hint = Some(found);
         }
         if keyed {
             self.load_keys(engine).await?;
         }
-        Ok(seed)
+        Ok(hint)
     }
 
     /// Where an append with that key goes. Only after [`Self::prepare`].
-    pub(crate) fn place(&self, key: Option<IdempotencyKey>) -> Place {
+    pub(crate) fn target(&self, key: Option<IdempotencyKey>) -> AppendTarget {
         let state = self.state();
         let used = key.zip(state.keys.as_ref()).and_then(|(key, keys)| keys.find(key));
-        used.map_or_else(|| Place::End(state.end.unwrap_or_default()), Place::Used)
+        used.map_or_else(|| AppendTarget::End(state.end.unwrap_or_default()), AppendTarget::Used)
     }
 
     /// The page turned out to remember the key no longer.
@@ -145,7 +145,7 @@ impl Collection {
     ///
     /// A page that exists proves nothing: the sweep of a process that was about to begin it has made it. A page
     /// that is sealed proves that all pages before it are, since it was not appended to before they were.
-    async fn find_end(&self, engine: &Engine) -> Result<Seed, StoreError> {
+    async fn find_end(&self, engine: &Engine) -> Result<PageHint, StoreError> {
         // Most collections end in their first page: one bulk read finds that out.
         let names = [self.key.summary_key(), self.key.page(0).to_string()];
         let mut found = engine.get_many(&names).await?.into_iter();
@@ -154,8 +154,8 @@ impl Collection {
             state.take_stored(&self.key, summary)?;
             Ok(state.last_page().unwrap_or_default())
         })?;
-        if let Some(seed) = self.end_among(engine, 0, [first])? {
-            return Ok(seed);
+        if let Some(hint) = self.end_among(engine, 0, [first])? {
+            return Ok(hint);
         }
         let mut from = last.saturating_sub(1);
         let mut stride = 3;
@@ -163,7 +163,7 @@ impl Collection {
         loop {
             let found = engine.get_many(&self.names(from..from + stride)).await?;
             match self.end_among(engine, from, found)? {
-                Some(seed) if is_proven || seed.number > from => return Ok(seed),
+                Some(hint) if is_proven || hint.number > from => return Ok(hint),
                 Some(_) => {
                     from /= 2;
                     is_proven = from == 0;
@@ -182,14 +182,14 @@ impl Collection {
         engine: &Engine,
         from: u32,
         found: impl IntoIterator<Item = Option<Versioned>>,
-    ) -> Result<Option<Seed>, StoreError> {
+    ) -> Result<Option<PageHint>, StoreError> {
         for (number, stored) in (from..).zip(found) {
-            let Some(versioned) = &stored else { return Ok(Some(Seed { number, stored })) };
+            let Some(versioned) = &stored else { return Ok(Some(PageHint { number, stored })) };
             let key = self.key.page(number);
             let body = Body::decode_stored(&key, versioned.value.clone())?;
             engine.heal(&key, &body);
             if !body.sealed {
-                return Ok(Some(Seed { number, stored }));
+                return Ok(Some(PageHint { number, stored }));
             }
         }
         Ok(None)

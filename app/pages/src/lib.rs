@@ -85,7 +85,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::DropGuard;
 
-use collection::Place;
+use collection::AppendTarget;
 use command::Kind;
 use engine::Engine;
 use page::Remembered;
@@ -214,12 +214,12 @@ impl Pages {
         self.admit()?;
         let engine = &self.engine;
         let known = engine.collection(collection);
-        let mut seed = None;
+        let mut hint = None;
         loop {
             let found = known.prepare(engine, key.is_some()).await.map_err(EditError::Unavailable)?;
-            seed = found.or(seed);
-            match (known.place(key), key) {
-                (Place::Used(number), Some(key)) => {
+            hint = found.or(hint);
+            match (known.target(key), key) {
+                (AppendTarget::Used(number), Some(key)) => {
                     let page = collection.page(number);
                     let view = engine.read(&page).await.map_err(EditError::Unavailable)?;
                     match view.body().remembered(key) {
@@ -231,12 +231,12 @@ impl Pages {
                         None => known.forget(key),
                     }
                 }
-                (Place::End(number) | Place::Used(number), _) => {
+                (AppendTarget::End(number) | AppendTarget::Used(number), _) => {
                     if number >= engine.configuration.pages_per_collection {
                         return Err(EditError::LimitExceeded(writer::pages_limit(engine, number)));
                     }
                     let (command, answer) = command::command(Kind::Append, key, engine.capture(), edit);
-                    engine.submit(&collection.page(number), command, seed);
+                    engine.submit(&collection.page(number), command, hint);
                     return answer.wait().await;
                 }
             }

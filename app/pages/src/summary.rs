@@ -227,7 +227,7 @@ impl SummaryState {
 }
 
 /// A collection whose summary is to be written.
-pub(crate) struct Due {
+pub(crate) struct PendingFlush {
     at: Instant,
     collection: Arc<Collection>,
 }
@@ -254,14 +254,14 @@ impl Engine {
     fn flush_soon(&self, collection: &Arc<Collection>) {
         if needs_flush(collection) {
             let at = Instant::now() + self.configuration.summary_after;
-            drop(self.summaries_due.send(Due { at, collection: collection.clone() }));
+            drop(self.pending_flushes.send(PendingFlush { at, collection: collection.clone() }));
         }
     }
 
     /// Writes summaries in the order in which they became due.
-    pub(crate) async fn run_summaries(self: Arc<Self>, mut due: mpsc::UnboundedReceiver<Due>) {
+    pub(crate) async fn run_summaries(self: Arc<Self>, mut flushes: mpsc::UnboundedReceiver<PendingFlush>) {
         let permits = Arc::new(Semaphore::new(self.configuration.summary_parallelism.max(1)));
-        while let Some(next) = due.recv().await {
+        while let Some(next) = flushes.recv().await {
             tokio::select! {
                 () = sleep_until(next.at) => {}
                 () = self.draining.cancelled() => {}
