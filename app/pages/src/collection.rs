@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    CollectionKey, IdempotencyKey, StoreError, Versioned,
+    CollectionKey, IdempotencyKey, Limit, LimitExceeded, StoreError, Versioned,
     engine::Engine,
     page::Body,
     shards::lock,
@@ -38,6 +38,8 @@ struct State {
 pub(crate) struct PageHint {
     pub(crate) number: u32,
     pub(crate) stored: Option<Versioned>,
+    /// Where it goes on with the numbers of the collection, if the page before it was read too.
+    pub(crate) first_number: Option<u64>,
 }
 
 /// Where an append goes.
@@ -183,14 +185,16 @@ impl Collection {
         from: u32,
         found: impl IntoIterator<Item = Option<Versioned>>,
     ) -> Result<Option<PageHint>, StoreError> {
+        let mut first_number = (from == 0).then_some(1);
         for (number, stored) in (from..).zip(found) {
-            let Some(versioned) = &stored else { return Ok(Some(PageHint { number, stored })) };
+            let Some(versioned) = &stored else { return Ok(Some(PageHint { number, stored, first_number })) };
             let key = self.key.page(number);
             let body = Body::decode_stored(&key, versioned.value.clone())?;
             engine.heal(&key, &body);
             if !body.sealed {
-                return Ok(Some(PageHint { number, stored }));
+                return Ok(Some(PageHint { number, stored, first_number }));
             }
+            first_number = Some(body.next_number());
         }
         Ok(None)
     }
@@ -207,8 +211,8 @@ impl Collection {
             let mut reached_old = false;
             for (number, body) in (from..until).zip(&bodies).rev() {
                 index.push_front(number, body);
-                // All earlier pages were sealed before this one was created.
-                if body.created_at < earliest {
+                // All earlier pages were sealed before this one was begun.
+                if body.begun_at > 0 && body.begun_at < earliest {
                     reached_old = true;
                     break;
                 }
@@ -253,6 +257,32 @@ impl Collection {
     /// Live entries outside this page, as far as is known here.
     pub(crate) fn entries_elsewhere(&self, number: u32) -> usize {
         self.state().summary.entries_outside(number)
+    }
+
+    /// Whether the page would be one too many, as far as is known here.
+    pub(crate) fn exceeded_pages(&self, engine: &Engine, number: u32) -> Option<LimitExceeded> {
+        let allowed = engine.configuration.pages_per_collection as usize;
+        let found = self.state().summary.counts().live_pages_up_to(number) as usize;
+        (found > allowed).then_some(LimitExceeded { limit: Limit::PagesPerCollection, allowed, found })
+    }
+
+    /// The same, after a look at what other processes have counted.
+    pub(crate) async fn exceeds_pages(
+        &self,
+        engine: &Engine,
+        number: u32,
+    ) -> Result<Option<LimitExceeded>, StoreError> {
+        if self.exceeded_pages(engine, number).is_none() {
+            return Ok(None);
+        }
+        let stored = engine.store.get(&self.key.summary_key()).await?;
+        self.with_summary(|state| state.take_stored(&self.key, stored))?;
+        Ok(self.exceeded_pages(engine, number))
+    }
+
+    /// Whether the page is known to be sealed and empty, which is final.
+    pub(crate) fn is_dead(&self, number: u32) -> bool {
+        self.state().summary.counts().is_dead(number)
     }
 
     /// The counts that are known here, over those that are stored.

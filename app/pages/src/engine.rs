@@ -263,8 +263,9 @@ impl Engine {
     }
 }
 
-/// Pages that are full, each with some outbox, stay below the four megabytes that a gRPC answer usually may have.
-const ITEMS_PER_READ: usize = 16;
+/// Pages that are full, each with some outbox, stay below the four megabytes that a gRPC answer usually may have:
+/// 64 times 24 KB are one and a half.
+const ITEMS_PER_READ: usize = 64;
 
 const FIRST_WORK_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_WORK_PAUSE: Duration = Duration::from_secs(30);

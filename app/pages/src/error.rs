@@ -11,7 +11,7 @@ pub enum EditError<R> {
     /// The idempotency key was used before with another body.
     #[error("the idempotency key belongs to another request")]
     KeyReused,
-    /// The collection was deleted: nothing may be added.
+    /// The collection was deleted, or the page was sealed and has been emptied: nothing may be added.
     #[error("the collection is closed")]
     Closed,
     #[error("{0}")]
@@ -28,7 +28,7 @@ pub enum EditError<R> {
     /// Others kept changing the page; nothing was committed.
     #[error("the page kept changing through {attempts} attempts")]
     Conflict { attempts: u32 },
-    /// The store failed; nothing was committed.
+    /// The store failed, or the page in it cannot be read ([`StoreError::is_unreadable`]); nothing was committed.
     #[error("the state store is unavailable")]
     Unavailable(#[source] StoreError),
     /// The store failed, and the edit may have been committed or may still be. A retry with the same
@@ -52,6 +52,7 @@ pub enum Limit {
     EntriesPerCollection,
     PagesPerCollection,
     PageBytes,
+    AnswerBytes,
 }
 
 impl std::fmt::Display for Limit {
@@ -60,6 +61,7 @@ impl std::fmt::Display for Limit {
             Self::EntriesPerCollection => "the number of entries of the collection",
             Self::PagesPerCollection => "the number of pages of the collection",
             Self::PageBytes => "the bytes of the page",
+            Self::AnswerBytes => "the bytes of the remembered answer",
         })
     }
 }

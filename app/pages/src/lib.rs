@@ -89,7 +89,6 @@ use collection::AppendTarget;
 use command::Kind;
 use engine::Engine;
 use page::Remembered;
-use summary::Counts;
 
 pub use configuration::Configuration;
 pub use edit::PageEdit;
@@ -135,11 +134,14 @@ pub enum Once<T> {
 pub struct FirstAnswer {
     /// Where it put its entry.
     pub page: PageKey,
-    /// The first entry it put, as it left it, whatever became of it since.
-    pub entry: Entry,
+    /// The first entry it put, as it left it, whatever became of it since. `None` if it put none, or if it gave an
+    /// answer.
+    pub entry: Option<Entry>,
+    /// What it gave to [`PageEdit::answer`]; empty if it gave none.
+    pub answer: Bytes,
 }
 
-/// Consecutive pages of a collection.
+/// Consecutive pages of a collection, without those known to be sealed and empty.
 #[derive(Debug, Clone)]
 pub struct CollectionPages {
     /// In order; the last of the collection may be absent from the store, and is then empty.
@@ -148,16 +150,69 @@ pub struct CollectionPages {
     pub next: Option<u32>,
 }
 
+/// Something that [`Pages::read_items`] reads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Item {
+    Page(PageKey),
+    Summary(CollectionKey),
+}
+
+impl Item {
+    fn name(&self) -> String {
+        match self {
+            Self::Page(page) => page.to_string(),
+            Self::Summary(collection) => collection.summary_key(),
+        }
+    }
+}
+
+/// What [`Pages::read_items`] found in the place of an [`Item`]: a page or collection that does not exist is
+/// empty.
+#[derive(Debug, Clone)]
+pub enum Found {
+    Page(Arc<PageView>),
+    Summary(Summary),
+}
+
 /// What is known of a whole collection without reading its pages. Derived: it follows the pages within a
 /// moment, and heals by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Pages that exist.
+    /// Pages that exist, dead ones too.
     pub pages: u32,
+    /// The pages before this one are sealed and empty, for good: who reads the collection can begin here.
+    pub dead_before: u32,
+    /// Pages that are not known to be sealed and empty, in their order.
+    pub live_pages: Vec<PageSummary>,
     /// Live entries.
     pub entries: u64,
     /// Live entries by label.
     pub tally: BTreeMap<String, u64>,
+}
+
+/// What is known of one page without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageSummary {
+    pub number: u32,
+    /// Of the first entry that was appended to it; 0 if none was.
+    pub first_number: u64,
+    /// Live entries by label.
+    pub tally: BTreeMap<String, u32>,
+}
+
+impl Summary {
+    /// The pages that hold entries of this label.
+    pub fn pages_with(&self, label: &str) -> impl Iterator<Item = u32> {
+        let holds = move |page: &&PageSummary| page.tally.get(label).is_some_and(|&entries| entries > 0);
+        self.live_pages.iter().filter(holds).map(|page| page.number)
+    }
+
+    /// The page that the entry of this number was appended to, if it is still there. A number of the last page
+    /// may also lie in a page that began since.
+    pub fn page_of(&self, number: u64) -> Option<u32> {
+        let begun = self.live_pages.iter().filter(|page| page.first_number > 0);
+        begun.take_while(|page| page.first_number <= number).last().map(|page| page.number)
+    }
 }
 
 /// How publishing goes.
@@ -223,8 +278,8 @@ impl Pages {
                     let page = collection.page(number);
                     let view = engine.read(&page).await.map_err(EditError::Unavailable)?;
                     match view.body().remembered(key) {
-                        Some(Remembered::Answer(entry)) => {
-                            return Ok(Once::Again(FirstAnswer { page, entry }));
+                        Some(Remembered::Answer(entry, answer)) => {
+                            return Ok(Once::Again(FirstAnswer { page, entry, answer }));
                         }
                         Some(Remembered::OtherRequest) => return Err(EditError::KeyReused),
                         // Its time was over.
@@ -232,8 +287,9 @@ impl Pages {
                     }
                 }
                 (AppendTarget::End(number) | AppendTarget::Used(number), _) => {
-                    if number >= engine.configuration.pages_per_collection {
-                        return Err(EditError::LimitExceeded(writer::pages_limit(engine, number)));
+                    let exceeded = known.exceeds_pages(engine, number).await;
+                    if let Some(exceeded) = exceeded.map_err(EditError::Unavailable)? {
+                        return Err(EditError::LimitExceeded(exceeded));
                     }
                     let (command, answer) = command::command(Kind::Append, key, engine.capture(), edit);
                     engine.submit(&collection.page(number), command, hint);
@@ -260,8 +316,8 @@ impl Pages {
         }
     }
 
-    /// Changes one page once for all calls with the key. An edit that puts no entry is not remembered. A page
-    /// remembers the newest [`Configuration::edit_keys_per_page`] keys of such edits.
+    /// Changes one page once for all calls with the key, whatever the edit does: also one that only removes, or
+    /// changes nothing, is remembered. A page remembers the newest [`Configuration::edit_keys_per_page`] keys of such edits.
     pub async fn edit_once<T, R>(
         &self,
         page: &PageKey,
@@ -331,7 +387,7 @@ impl Pages {
         self.engine.read_many(pages).await
     }
 
-    /// Consecutive pages, at most `at_most` of them, from number `from` to the end of the collection, each as
+    /// Consecutive pages without those known to be sealed and empty, at most `at_most` of them, from number `from` to the end of the collection, each as
     /// it is at some moment after the call began.
     pub async fn read_collection(
         &self,
@@ -344,7 +400,7 @@ impl Pages {
 
     pub async fn summary(&self, collection: &CollectionKey) -> Result<Summary, StoreError> {
         let stored = self.engine.store.get(&collection.summary_key()).await?;
-        self.summarise(collection, stored.map(|stored| stored.value))
+        self.engine.summarise(collection, stored.map(|stored| stored.value))
     }
 
     /// The summaries in the order asked for.
@@ -355,14 +411,39 @@ impl Pages {
         let names: Vec<String> = collections.iter().map(CollectionKey::summary_key).collect();
         let stored = self.engine.get_many(&names).await?.into_iter();
         let values = stored.map(|stored| stored.map(|stored| stored.value));
-        collections.iter().zip(values).map(|(collection, value)| self.summarise(collection, value)).collect()
+        let summarise = |(collection, value)| self.engine.summarise(collection, value);
+        collections.iter().zip(values).map(summarise).collect()
     }
 
-    /// What this process has seen may be ahead of what is stored.
-    fn summarise(&self, collection: &CollectionKey, stored: Option<Bytes>) -> Result<Summary, StoreError> {
-        let stored = Counts::decode(collection, stored)?;
-        let known = self.engine.collections.lock(collection).get(collection).cloned();
-        Ok(known.map_or_else(|| stored.clone(), |known| known.counts_over(stored.clone())).summary())
+    /// Any mix of pages and summaries of several collections, in the order asked for, in as few calls of the
+    /// store as their number allows: one for up to 64.
+    pub async fn read_items(&self, items: &[Item]) -> Result<Vec<Found>, StoreError> {
+        self.engine.read_items(items).await
+    }
+
+    /// The pages that may hold entries of a label: those that the summary names for it, and all from the
+    /// summary's last page to the end of the collection. So whatever was appended before the call is found; an
+    /// entry that another process has given this label by an edit is found once the summary has followed.
+    /// The pages may hold entries of other labels too.
+    pub async fn read_labelled(
+        &self,
+        collection: &CollectionKey,
+        label: &str,
+    ) -> Result<Vec<Arc<PageView>>, StoreError> {
+        let summary = self.summary(collection).await?;
+        self.engine.read_named_and_newest(collection, &summary, summary.pages_with(label)).await
+    }
+
+    /// The page that has the entry of this number, if there is one: [`PageView::numbered`] gives the entry.
+    pub async fn read_numbered(
+        &self,
+        collection: &CollectionKey,
+        number: u64,
+    ) -> Result<Option<Arc<PageView>>, StoreError> {
+        let summary = self.summary(collection).await?;
+        let named = summary.page_of(number).into_iter();
+        let pages = self.engine.read_named_and_newest(collection, &summary, named).await?;
+        Ok(pages.into_iter().find(|page| page.numbered(number).is_some()))
     }
 
     pub fn health(&self) -> Health {

@@ -34,12 +34,12 @@ use self::{
     known_page::{Base, Known, Loaded},
 };
 use crate::{
-    CallContext, Limit, LimitExceeded, PageKey, SaveError, StoreError, Versioned,
+    CallContext, PageKey, SaveError, StoreError, Versioned,
     collection::{Collection, PageHint},
     command::{Command, Failure, Kind, Outcome},
     edit::Journal,
     engine::Engine,
-    page::Landed,
+    page::{Body, Landed},
     register::Note,
     relay::Confirmations,
 };
@@ -60,6 +60,8 @@ pub(crate) struct Writer {
     mailbox: mpsc::Receiver<Message>,
     confirmations: Arc<Confirmations>,
     known: Known,
+    /// Where the page goes on with the numbers of the collection, once that was wanted.
+    first_number: Option<u64>,
     note: Option<Note>,
     /// A save may have happened, or may yet, that nobody has seen the outcome of. Reading the page does not
     /// settle that: a save over what was read does, since then the one in doubt can never happen any more.
@@ -123,6 +125,7 @@ impl Writer {
         hint: Option<PageHint>,
     ) -> Self {
         let hint = hint.filter(|hint| hint.number == key.number());
+        let first_number = hint.as_ref().and_then(|hint| hint.first_number);
         // A hint that cannot be decoded is read again, and fails then.
         let loaded = hint.and_then(|hint| Loaded::decode(&key, hint.stored).ok());
         let known = loaded.map_or(Known::Nothing, Known::Loaded);
@@ -134,6 +137,7 @@ impl Writer {
             mailbox,
             confirmations: Arc::default(),
             known,
+            first_number,
             note: None,
             in_doubt: false,
             relayed: HashMap::new(),
@@ -290,6 +294,7 @@ impl Writer {
             Purpose::Commands(commands) => (commands, false),
             Purpose::Tidy | Purpose::TakeOver => (Vec::new(), true),
         };
+        let has_appends = commands.iter().any(|command| command.kind() == Kind::Append);
         let mut batch: Vec<Applied> = commands
             .into_iter()
             .map(|command| Applied { command, verdict: Verdict::Outcome(Outcome::Ran) })
@@ -303,6 +308,9 @@ impl Writer {
                     Ok(()) => is_fresh = true,
                     Err(cause) => break Failure::Unavailable(cause),
                 }
+            }
+            if has_appends && let Err(cause) = self.learn_first_number().await {
+                break Failure::Unavailable(cause);
             }
             if !self.apply(&mut batch) && !saves_unchanged {
                 if is_fresh {
@@ -373,6 +381,28 @@ impl Writer {
         Ok(())
     }
 
+    /// A page that is begun goes on with the numbers of the one before it, which is sealed, and so final.
+    async fn learn_first_number(&mut self) -> Result<(), StoreError> {
+        let begins = self.known.page().is_some_and(|loaded| loaded.page.body.can_begin());
+        if self.first_number.is_some() || !begins {
+            return Ok(());
+        }
+        self.first_number = Some(match self.key.number().checked_sub(1) {
+            None => 1,
+            Some(before) => {
+                let before = self.key.collection().page(before);
+                let stored = self.engine.store.get(&before.to_string()).await?;
+                let value = stored.map(|stored| stored.value).unwrap_or_default();
+                let body = Body::decode_stored(&before, value)?;
+                if !body.sealed {
+                    return Err(StoreError::unreadable(OpenPageBefore { before }));
+                }
+                body.next_number()
+            }
+        });
+        Ok(())
+    }
+
     /// Whether the page in memory is the stored one.
     async fn is_current(&self) -> Result<bool, StoreError> {
         let stored = self.engine.store.get(&self.name).await?;
@@ -397,6 +427,7 @@ impl Writer {
             page: &mut loaded.page,
             journal: &mut self.journal,
             now,
+            first_number: self.first_number.unwrap_or_default(),
             last_event_id: &mut self.last_event_id,
             changed: false,
         };
@@ -425,10 +456,13 @@ impl Writer {
         let value = loaded.page.seal_commit(engine.process, number, engine.now(), retention);
         metrics::histogram!("pages_saved_bytes")
             .record(f64::from(u32::try_from(value.len()).unwrap_or(u32::MAX)));
+        let body = &loaded.page.body;
+        let is_over = body.closed && body.pending.is_empty() && loaded.page.outbox().is_empty();
+        let time_to_live = is_over.then_some(engine.configuration.closed_retention);
         let base = loaded.base.clone();
         let mut tries = 0;
         loop {
-            let saved = engine.store.save(&self.name, value.clone(), base.precondition(), None).await;
+            let saved = engine.store.save(&self.name, value.clone(), base.precondition(), time_to_live).await;
             let error = match saved {
                 Ok(()) => {
                     self.landed(&base);
@@ -529,12 +563,13 @@ impl Writer {
 
     fn move_on(&self, command: Box<dyn Command>) {
         let next = self.key.number() + 1;
-        if next >= self.engine.configuration.pages_per_collection {
-            command.answer(Outcome::Failed(Failure::LimitExceeded(pages_limit(&self.engine, next))));
+        if let Some(exceeded) = self.collection.exceeded_pages(&self.engine, next) {
+            command.answer(Outcome::Failed(Failure::LimitExceeded(exceeded)));
             return;
         }
         // Most likely it does not exist yet. If it does, the first save finds out.
-        let hint = PageHint { number: next, stored: None };
+        let first_number = self.known.page().map(|loaded| loaded.page.body.next_number());
+        let hint = PageHint { number: next, stored: None, first_number };
         self.engine.submit(&self.key.collection().page(next), command, Some(hint));
     }
 
@@ -609,10 +644,9 @@ async fn within(context: Option<Arc<dyn CallContext>>, work: impl Future<Output 
     }
 }
 
-pub(crate) fn pages_limit(engine: &Engine, number: u32) -> LimitExceeded {
-    LimitExceeded {
-        limit: Limit::PagesPerCollection,
-        allowed: engine.configuration.pages_per_collection as usize,
-        found: number as usize + 1,
-    }
+/// Appends go to a page only once the one before it is sealed.
+#[derive(Debug, thiserror::Error)]
+#[error("page {before} is not sealed, and another one follows it")]
+struct OpenPageBefore {
+    before: PageKey,
 }

@@ -508,9 +508,10 @@ fn entry_of(key: &CollectionKey, name: &str, answer: Edited<Once<u32>>) -> Optio
     match answer {
         Ok(Once::First(number)) => Some((name.to_owned(), key.page(number))),
         Ok(Once::Again(first)) => {
-            assert_eq!(text(&first.entry.value), first.entry.id, "not the first answer");
-            assert_eq!(first.entry.version, 1);
-            Some((first.entry.id, first.page))
+            let entry = first.entry.expect("an add puts an entry");
+            assert_eq!(text(&entry.value), entry.id, "not the first answer");
+            assert_eq!(entry.version, 1);
+            Some((entry.id, first.page))
         }
         Err(EditError::KeyReused) => panic!("the same request was taken for another"),
         Err(EditError::Rejected(refusal)) => panic!("a fresh name was refused: {refusal:?}"),

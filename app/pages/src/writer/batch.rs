@@ -33,6 +33,8 @@ pub(crate) struct Batch<'batch> {
     pub(crate) page: &'batch mut Page,
     pub(crate) journal: &'batch mut Journal,
     pub(crate) now: jiff::Timestamp,
+    /// Of the page's first appended entry, if it has none yet.
+    pub(crate) first_number: u64,
     pub(crate) last_event_id: &'batch mut u128,
     /// Events of this page that the relay counts already.
     pub(crate) relayed: usize,
@@ -54,8 +56,8 @@ impl Batch<'_> {
     fn before(&mut self, command: &dyn Command) -> Option<Result<Verdict, Failure>> {
         if let Some(key) = command.key() {
             match self.page.body.remembered(key) {
-                Some(Remembered::Answer(entry)) => {
-                    let first = FirstAnswer { page: self.key.clone(), entry };
+                Some(Remembered::Answer(entry, answer)) => {
+                    let first = FirstAnswer { page: self.key.clone(), entry, answer };
                     return Some(Ok(Verdict::Outcome(Outcome::Repeated(first))));
                 }
                 Some(Remembered::OtherRequest) => return Some(Err(Failure::KeyReused)),
@@ -68,6 +70,9 @@ impl Batch<'_> {
         if self.page.body.closed {
             return Some(Err(Failure::Closed));
         }
+        if !self.page.body.sealed {
+            self.begin_page();
+        }
         if self.page.body.sealed || self.is_full() {
             self.seal();
             return Some(Ok(Verdict::MovesOn));
@@ -75,16 +80,27 @@ impl Batch<'_> {
         None
     }
 
+    /// With the first append, whatever that comes to, the page gets its place in the collection's numbering.
+    fn begin_page(&mut self) {
+        let body = &mut self.page.body;
+        if body.first_number == 0 {
+            body.first_number = self.first_number;
+            body.begun_at = self.now.as_millisecond();
+        }
+    }
+
     fn run(&mut self, command: &mut dyn Command) -> Result<Verdict, Failure> {
         let entries_before = self.page.body.entries.len();
+        let was_dead = self.page.body.is_dead();
         let ran = {
             let mut event_id = event_ids(self.engine, self.now, self.last_event_id);
-            let mut edit = PageEdit::new(self.key, self.page, self.now, &mut event_id, self.journal);
+            let mut edit =
+                PageEdit::new(self.key, command.kind(), self.page, self.now, &mut event_id, self.journal);
             catch_unwind(AssertUnwindSafe(|| command.run(&mut edit)))
         };
         match ran {
             Ok(true) => {
-                if let Err(failure) = self.check(command.kind(), entries_before) {
+                if let Err(failure) = self.check(command.kind(), entries_before, was_dead) {
                     self.journal.undo(self.page);
                     return Err(failure);
                 }
@@ -103,12 +119,13 @@ impl Batch<'_> {
     }
 
     /// The limits, after the edit has run.
-    fn check(&self, kind: Kind, entries_before: usize) -> Result<(), Failure> {
+    fn check(&self, kind: Kind, entries_before: usize, was_dead: bool) -> Result<(), Failure> {
         let configuration = &self.engine.configuration;
-        if self.journal.put_into_closed {
+        let page = &*self.page;
+        // That a page is dead is final: who has counted it as dead need not look at it again.
+        if self.journal.put_into_closed || (was_dead && !page.body.entries.is_empty()) {
             return Err(Failure::Closed);
         }
-        let page = &*self.page;
         if self.journal.emitted(page) {
             let waiting = page.outbox().len();
             let waiting_anywhere = self.engine.relay.unpublished() + waiting - self.relayed;
@@ -128,8 +145,13 @@ impl Batch<'_> {
                 return exceeds(Limit::EntriesPerCollection, configuration.entries_per_collection, entries);
             }
         }
-        if self.journal.changed(page) && page.bytes() > configuration.page_bytes {
-            return exceeds(Limit::PageBytes, configuration.page_bytes, page.bytes());
+        let answer_bytes = self.journal.answer_bytes();
+        if answer_bytes > configuration.answer_bytes {
+            return exceeds(Limit::AnswerBytes, configuration.answer_bytes, answer_bytes);
+        }
+        let page_bytes = page.bytes() + answer_bytes;
+        if self.journal.changed(page) && page_bytes > configuration.page_bytes {
+            return exceeds(Limit::PageBytes, configuration.page_bytes, page_bytes);
         }
         Ok(())
     }
@@ -137,11 +159,11 @@ impl Batch<'_> {
     fn accept(&mut self, command: &dyn Command) {
         self.changed |= self.journal.changed(self.page);
         let by_edit = command.kind() == Kind::Edit;
-        if let Some(key) = command.key()
-            && let Some(entry) = self.journal.take_first_put()
-        {
-            let record = KeyRecord::new(key, entry, self.now.as_millisecond(), by_edit);
+        if let Some(key) = command.key() {
+            let mut record = KeyRecord::new(key, self.now.as_millisecond(), by_edit);
+            self.journal.complete(&mut record);
             self.page.push_key(record, self.engine.configuration.edit_keys_per_page);
+            self.changed = true;
         }
         if !by_edit && self.is_full() {
             self.seal();

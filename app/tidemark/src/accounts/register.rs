@@ -60,9 +60,9 @@ pub async fn handle(
     let (user, replayed): (User, bool) = match role.users.register(new, key).await {
         Ok(Once::First(user)) => (user, false),
         Ok(Once::Again(first)) => {
-            let record =
-                users::read(&first.entry, first.page.number()).map_err(|fault| request::internal(&fault))?;
-            (record.user, true)
+            let entry = first.entry.ok_or_else(Problem::internal)?;
+            let record = users::read(&entry, first.page.number());
+            (record.map_err(|fault| request::internal(&fault))?.user, true)
         }
         Err(EditError::Rejected(Refusal::NameTaken)) => {
             return Err(Problem::new(StatusCode::CONFLICT, "username-taken", "this user name is taken"));

@@ -4,6 +4,7 @@ use http::StatusCode;
 use tidemark_pages::{EditError, Limit, StoreError};
 
 use super::{idempotency, problem::Problem, request};
+
 /// The problem behind every failure but the edit's own rejection, which only its action can word.
 pub fn of_edit<R>(fault: EditError<R>) -> Problem {
     match fault {
@@ -13,7 +14,9 @@ pub fn of_edit<R>(fault: EditError<R>) -> Problem {
         EditError::LimitExceeded(exceeded) => {
             let detail = exceeded.to_string();
             match exceeded.limit {
-                Limit::PageBytes => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "page-full", detail),
+                Limit::PageBytes | Limit::AnswerBytes => {
+                    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "page-full", detail)
+                }
                 Limit::EntriesPerCollection | Limit::PagesPerCollection => {
                     Problem::new(StatusCode::CONFLICT, "limit-reached", detail)
                 }

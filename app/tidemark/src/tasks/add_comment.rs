@@ -73,7 +73,8 @@ pub async fn handle(
     let (comment, replayed) = match created {
         Once::First(comment) => (comment, false),
         Once::Again(first) => {
-            let (page, entry) = (first.page.number(), first.entry);
+            let page = first.page.number();
+            let entry = first.entry.ok_or_else(Problem::internal)?;
             let comment = stored::read_comment(id, page, &entry.id, entry.value);
             (comment.map_err(|fault| request::internal(&fault))?, true)
         }

@@ -247,6 +247,7 @@ mod tests {
             version: 1,
             label: String::new(),
             value: Bytes::new(),
+            number: 0,
         };
         names.iter().map(entry).collect()
     }

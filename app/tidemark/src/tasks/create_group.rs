@@ -58,7 +58,8 @@ pub async fn handle(
     let (group, replayed) = match created.map_err(refusal::of_edit)? {
         Once::First(group) => (group, false),
         Once::Again(first) => {
-            let group = board::read_group(first.page.number(), &first.entry);
+            let entry = first.entry.ok_or_else(Problem::internal)?;
+            let group = board::read_group(first.page.number(), &entry);
             (group.map_err(|fault| request::internal(&fault))?, true)
         }
     };

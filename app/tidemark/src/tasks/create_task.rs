@@ -128,7 +128,8 @@ async fn create(
     let (task, replayed) = match created {
         Once::First(task) => (task, false),
         Once::Again(first) => {
-            let task = board::read_task(group_id, first.page.number(), &first.entry);
+            let entry = first.entry.ok_or_else(Problem::internal)?;
+            let task = board::read_task(group_id, first.page.number(), &entry);
             (task.map_err(|fault| request::internal(&fault))?, true)
         }
     };
