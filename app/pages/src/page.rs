@@ -262,6 +262,7 @@ impl Body {
 }
 
 /// A page in the hands of its writer: the stored form, with the sizes that limits ask for kept up to date.
+#[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) body: Body,
     /// The events of `body.outbox`, one for one.
@@ -523,7 +524,63 @@ mod tests {
         prop_oneof![1 => prop::collection::vec(any::<u8>(), 0..200), 3 => damaged]
     }
 
+    fn entry() -> impl Strategy<Value = Entry> {
+        let value = prop::collection::vec(any::<u8>(), 0..9).prop_map(Bytes::from);
+        (".{0,9}", any::<u64>(), ".{0,9}", value, any::<u64>())
+            .prop_map(|(id, version, label, value, number)| Entry { id, version, label, value, number })
+    }
+
+    fn record() -> impl Strategy<Value = KeyRecord> {
+        let key = any::<([u8; 16], [u8; 16], i64, bool)>();
+        let answer = prop::collection::vec(any::<u8>(), 0..9).prop_map(Bytes::from);
+        (key, prop::option::of(".{0,9}"), prop::option::of(entry()), answer).prop_map(
+            |((key, fingerprint, used_at, by_edit), entry, original, answer)| {
+                let once = IdempotencyKey { key, fingerprint };
+                KeyRecord { entry, original, answer, ..KeyRecord::new(once, used_at, by_edit) }
+            },
+        )
+    }
+
+    fn event() -> impl Strategy<Value = OutboxEvent> {
+        let attributes = prop::collection::vec((".{0,5}", ".{0,5}"), 0..3);
+        let payload = prop::collection::vec(any::<u8>(), 0..9).prop_map(Bytes::from);
+        (any::<u128>(), ".{0,9}", ".{0,9}", attributes, payload).prop_map(
+            |(id, partition_key, entity, attributes, payload)| OutboxEvent {
+                id: Uuid::from_u128(id),
+                partition_key,
+                entity,
+                attributes,
+                payload,
+            },
+        )
+    }
+
+    fn page() -> impl Strategy<Value = Page> {
+        let entries = prop::collection::vec(entry(), 0..4);
+        let lists = (entries, prop::collection::vec(record(), 0..4), prop::collection::vec(event(), 0..4));
+        let pending = prop::collection::vec(".{0,9}", 0..3);
+        (lists, pending, any::<(bool, bool, u64, u64, i64)>()).prop_map(
+            |((entries, keys, events), pending, rest)| {
+                let mut page = Page::absent();
+                let body = &mut page.body;
+                (body.sealed, body.closed, body.first_number, body.numbers_given, body.begun_at) = rest;
+                (body.entries, body.pending) = (entries, pending);
+                keys.into_iter().for_each(|record| page.push_key(record, usize::MAX));
+                events.into_iter().for_each(|event| page.push_event(event));
+                page
+            },
+        )
+    }
+
     proptest! {
+        #[test]
+        fn what_is_written_is_read(mut page in page()) {
+            let stored = page.seal_commit(3, 4, 0, Duration::MAX);
+            let read = Page::decode(&key(), stored).unwrap();
+            prop_assert_eq!(&read.body, &page.body);
+            prop_assert_eq!(read.outbox(), page.outbox());
+        }
+
         #[test]
         fn any_stored_page_is_read_or_refused(bytes in bytes()) {
             if let Ok(page) = Page::decode(&key(), bytes.into()) {

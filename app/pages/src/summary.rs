@@ -430,3 +430,95 @@ impl Engine {
         Err(StoreError::new("the summary kept changing"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::{collection::vec, prelude::*, sample::Index};
+
+    use super::*;
+
+    fn key() -> CollectionKey {
+        CollectionKey::parse("tasks/shared/group").unwrap()
+    }
+
+    fn counts() -> impl Strategy<Value = Counts> {
+        let tally = prop::collection::btree_map("[a-c]{1,2}", 1..9u32, 0..3);
+        let count = (any::<u64>(), any::<u64>(), tally).prop_map(|(ordinal, first_number, tally)| Count {
+            ordinal,
+            first_number,
+            tally,
+        });
+        (prop::collection::btree_map(0..40u32, count, 0..9), vec(0..40u32, 0..30), any::<bool>()).prop_map(
+            |(pages, dead, is_closed)| {
+                let mut counts = Counts { pages, is_closed, ..Counts::default() };
+                for number in dead {
+                    counts.pages.remove(&number);
+                    counts.dead.insert(number);
+                }
+                counts
+            },
+        )
+    }
+
+    /// Any bytes, and a good summary with some of its bytes changed or its end cut off.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let changes = vec(any::<(Index, u8)>(), 0..4);
+        let damaged = (counts(), changes, any::<Index>()).prop_map(|(counts, changes, end)| {
+            let mut bytes = counts.encode().to_vec();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes.truncate(end.index(bytes.len() * 2));
+            bytes
+        });
+        prop_oneof![1 => vec(any::<u8>(), 0..200), 3 => damaged]
+    }
+
+    proptest! {
+        #[test]
+        fn any_stored_summary_is_read_or_refused(bytes in bytes()) {
+            if let Ok(counts) = Counts::decode(&key(), Some(bytes.into())) {
+                prop_assert_eq!(&Counts::decode(&key(), Some(counts.encode())).unwrap(), &counts);
+                counts.summary();
+                counts.live_pages_up_to(u32::MAX);
+            }
+        }
+
+        #[test]
+        fn what_is_written_is_read(counts in counts()) {
+            prop_assert_eq!(Counts::decode(&key(), Some(counts.encode())).unwrap(), counts);
+        }
+
+        #[test]
+        fn dead_pages_are_a_set(inserted in vec(0..60u32, 0..40), merged in vec((0..60u32, 0..60u32), 0..5)) {
+            let mut dead = DeadPages::default();
+            for &number in &inserted {
+                dead.insert(number);
+            }
+            dead = DeadPages::of_runs(dead.runs().chain(merged.iter().copied()));
+            let mut expected: BTreeSet<u32> = inserted.into_iter().collect();
+            expected.extend(merged.into_iter().flat_map(|(start, end)| start..end));
+            for number in 0..70 {
+                prop_assert_eq!(dead.contains(number), expected.contains(&number));
+                prop_assert_eq!(dead.count_below(number) as usize, expected.range(..number).count());
+            }
+            prop_assert_eq!(dead.last(), expected.last().copied());
+        }
+
+        #[test]
+        fn merging_knows_the_newest_and_every_dead_page(one in counts(), other in counts()) {
+            let mut merged = one.clone();
+            merged.merge(&other);
+            for number in 0..40 {
+                let is_dead = one.is_dead(number) || other.is_dead(number);
+                prop_assert_eq!(merged.is_dead(number), is_dead);
+                let ordinals = [&one, &other].map(|of| of.pages.get(&number).map(|count| count.ordinal));
+                let newest = if is_dead { None } else { ordinals[0].max(ordinals[1]) };
+                prop_assert_eq!(merged.pages.get(&number).map(|count| count.ordinal), newest);
+            }
+        }
+    }
+}

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A seventh of what tombstones of closed collections have in these tests.
-const DAY: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_mins(1);
 
 fn hasty() -> Configuration {
     Configuration { closed_retention: 7 * DAY, ..World::configuration("one") }
