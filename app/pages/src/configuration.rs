@@ -89,6 +89,7 @@ pub struct Configuration {
 }
 
 impl Configuration {
+    /// The defaults.
     pub fn new(namespace: impl Into<String>, instance: impl Into<String>) -> Self {
         Self {
             namespace: namespace.into(),

@@ -137,6 +137,7 @@ impl<'page> PageEdit<'page> {
         self.now
     }
 
+    /// The entry as this edit sees it.
     pub fn get(&self, id: &str) -> Option<&Entry> {
         self.page.body.entry(id)
     }
@@ -212,6 +213,7 @@ impl<'page> PageEdit<'page> {
         self.page.body.sealed
     }
 
+    /// Whether the collection was deleted.
     pub fn is_closed(&self) -> bool {
         self.page.body.closed
     }

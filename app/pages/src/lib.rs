@@ -18,12 +18,14 @@
 //! - A repeated request gets the first answer, also when the retry meets another process, or a page that has
 //!   been filled and left behind since.
 //! - Counts ([`Summary`]) are derived: they follow within a moment and heal by themselves.
+//! - Appended entries are numbered from 1, without gaps, in all processes; no number is given twice.
 //! - What grows is bounded, and refuses with the limit's name and number.
 //!
 //! # What it relies on
 //!
-//! - The store's compare-and-set of one item is atomic, and a page, once written, is never removed: deletion
-//!   leaves a tombstone. A store that loses acknowledged saves loses pages.
+//! - The store's compare-and-set of one item is atomic, and a page of a living collection, once written, is
+//!   never removed: deletion leaves a tombstone. Those of a closed collection expire after
+//!   [`Configuration::closed_retention`]. A store that loses acknowledged saves loses pages.
 //! - Two live processes never have the same instance name.
 //! - The publisher keeps the order it is given within a partition key. A Kafka client without idempotence may
 //!   break that within one failed publish, while a leader moves; a consumer sees the gap in the entity's
@@ -35,11 +37,12 @@
 //!   them in memory, saves once and answers all (group commit). Another process on the same page is met by the
 //!   `ETag`: reload, apply again. A failed save is looked for by its number before anything is done again.
 //! - `collection`: appends go to the first page that is not sealed. A page that fills up is sealed by the very
-//!   save that fills it, and is never opened again, so its idempotency keys are final.
+//!   save that fills it, and is never opened again, so its idempotency keys and its numbers are final: the next
+//!   page goes on with the numbers from there. A sealed page that has been emptied is dead, for good.
 //! - `relay`: publishes committed events in a fixed number of lanes, one publish in flight in each.
 //! - `register`, `sweeper`: before a process first saves a page it notes the page's name in its register; when
 //!   its lease runs out, another process takes over all pages noted there.
-//! - `summary`: counts per page, newest save wins.
+//! - `summary`: counts per page, newest save wins; dead pages are kept in runs.
 //! - `reader`: reads of one page that wait at the same moment share one.
 //!
 //! # Items
@@ -53,9 +56,11 @@
 //! | `pages/<namespace>/register/<incarnation>/<slot>` | names of active pages |
 //! | `pages/<namespace>/sweeper` | who sweeps, expires |
 //!
-//! All values are protocol buffers. An absent page is an empty, open one.
+//! All values are protocol buffers. Pages and summaries say which layout they have. An absent page is an empty,
+//! open one.
 
 #![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 mod bookkeeping;
 mod collection;
@@ -102,8 +107,11 @@ pub use port::{
 
 /// What the pages need from outside.
 pub struct Ports {
+    /// Keeps the items.
     pub store: Arc<dyn StateStore>,
+    /// Takes committed events.
     pub publisher: Arc<dyn Publisher>,
+    /// Tells the time of commits.
     pub clock: Arc<dyn Clock>,
     /// Resumes unfinished work; `None` if no edit ever sets a marker.
     pub work: Option<Arc<dyn PageWork>>,
@@ -153,7 +161,9 @@ pub struct CollectionPages {
 /// Something that [`Pages::read_items`] reads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Item {
+    /// A page.
     Page(PageKey),
+    /// What is known of a collection.
     Summary(CollectionKey),
 }
 
@@ -170,7 +180,9 @@ impl Item {
 /// empty.
 #[derive(Debug, Clone)]
 pub enum Found {
+    /// In the place of [`Item::Page`].
     Page(Arc<PageView>),
+    /// In the place of [`Item::Summary`].
     Summary(Summary),
 }
 
@@ -193,6 +205,7 @@ pub struct Summary {
 /// What is known of one page without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageSummary {
+    /// The page's number in its collection.
     pub number: u32,
     /// Of the first entry that was appended to it; 0 if none was.
     pub first_number: u64,
@@ -231,12 +244,14 @@ pub struct Health {
 pub struct Drained {
     /// Pages that still hold unpublished events or unfinished work, or that could not be tidied.
     pub pages_left: usize,
+    /// Committed events that this process has not seen published.
     pub unpublished_events: usize,
     /// Collections whose summary is behind.
     pub summaries_left: usize,
 }
 
 impl Drained {
+    /// Whether nothing was left.
     pub fn is_complete(&self) -> bool {
         self.pages_left == 0 && self.unpublished_events == 0 && self.summaries_left == 0
     }
@@ -398,6 +413,7 @@ impl Pages {
         self.engine.read_collection(collection, from, at_most).await
     }
 
+    /// What is known of the collection, here or in the store.
     pub async fn summary(&self, collection: &CollectionKey) -> Result<Summary, StoreError> {
         let stored = self.engine.store.get(&collection.summary_key()).await?;
         self.engine.summarise(collection, stored.map(|stored| stored.value))
@@ -446,6 +462,7 @@ impl Pages {
         Ok(pages.into_iter().find(|page| page.numbered(number).is_some()))
     }
 
+    /// How publishing goes.
     pub fn health(&self) -> Health {
         self.engine.relay.health()
     }

@@ -20,6 +20,7 @@ pub struct Entry {
     /// What the collection's [`Summary`](crate::Summary) counts by, such as a status.
     #[prost(string, tag = "3")]
     pub label: String,
+    /// The owner's own.
     #[prost(bytes = "bytes", tag = "4")]
     pub value: Bytes,
     /// Its number in the collection, if an append put it: from 1, without gaps, never given twice. 0: it has
@@ -32,7 +33,9 @@ pub struct Entry {
 /// of the request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencyKey {
+    /// Digest of the caller's key and of whatever scopes it.
     pub key: [u8; 16],
+    /// Digest of the request's body.
     pub fingerprint: [u8; 16],
 }
 
@@ -380,10 +383,12 @@ impl PageView {
         Ok(Self { key, body })
     }
 
+    /// Which page it is.
     pub fn key(&self) -> &PageKey {
         &self.key
     }
 
+    /// The entry of this id.
     pub fn get(&self, id: &str) -> Option<&Entry> {
         self.body.entry(id)
     }
@@ -565,8 +570,12 @@ mod tests {
                 let body = &mut page.body;
                 (body.sealed, body.closed, body.first_number, body.numbers_given, body.begun_at) = rest;
                 (body.entries, body.pending) = (entries, pending);
-                keys.into_iter().for_each(|record| page.push_key(record, usize::MAX));
-                events.into_iter().for_each(|event| page.push_event(event));
+                for record in keys {
+                    page.push_key(record, usize::MAX);
+                }
+                for event in events {
+                    page.push_event(event);
+                }
                 page
             },
         )

@@ -12,7 +12,9 @@ use crate::{PageKey, Pages};
 /// An item of the store with the `ETag` that a later save may demand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versioned {
+    /// What is stored.
     pub value: Bytes,
+    /// Names this version of the item.
     pub etag: String,
 }
 
@@ -22,7 +24,8 @@ pub enum Precondition {
     /// The item does not exist.
     Absent,
     /// The item has this `ETag`. A store may let this pass when the item is missing altogether (Redis through
-    /// Dapr does), which is why a page, once written, is never removed.
+    /// Dapr does), which is why a page of a living collection is never
+    /// removed.
     Etag(String),
 }
 
@@ -131,6 +134,7 @@ pub struct OutboxEvent {
     pub entity: String,
     /// What travels beside the payload, such as the trace of the request.
     pub attributes: Vec<(String, String)>,
+    /// The owner's own.
     pub payload: Bytes,
 }
 
@@ -149,6 +153,7 @@ pub trait Publisher: Send + Sync {
 pub struct PublishError(#[source] Box<dyn Error + Send + Sync>);
 
 impl PublishError {
+    /// What went wrong.
     pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(cause.into())
     }
@@ -156,6 +161,7 @@ impl PublishError {
 
 /// The time of day. Waiting goes by tokio's clock.
 pub trait Clock: Send + Sync {
+    /// Now.
     fn now(&self) -> jiff::Timestamp;
 }
 
