@@ -107,7 +107,7 @@ pub(crate) async fn read<M: Message + Default>(
 }
 
 pub(crate) fn decode<M: Message + Default>(name: &str, value: Bytes) -> Result<M, StoreError> {
-    M::decode(value).map_err(|cause| StoreError::new(CorruptItem { name: name.to_owned(), cause }))
+    M::decode(value).map_err(|cause| StoreError::unreadable(CorruptItem { name: name.to_owned(), cause }))
 }
 
 /// Changes an item, whoever else does. `change` returns whether there was anything to change: it runs on the

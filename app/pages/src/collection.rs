@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    CollectionKey, IdempotencyKey, StoreError, Versioned,
+    CollectionKey, IdempotencyKey, Limit, LimitExceeded, StoreError, Versioned,
     engine::Engine,
     page::Body,
     shards::lock,
@@ -35,13 +35,15 @@ struct State {
 }
 
 /// What was read of a page on the way to its writer, so that it need not read it again.
-pub(crate) struct Seed {
+pub(crate) struct PageHint {
     pub(crate) number: u32,
     pub(crate) stored: Option<Versioned>,
+    /// Where it goes on with the numbers of the collection, if the page before it was read too.
+    pub(crate) first_number: Option<u64>,
 }
 
 /// Where an append goes.
-pub(crate) enum Place {
+pub(crate) enum AppendTarget {
     End(u32),
     /// The key was used in this sealed page.
     Used(u32),
@@ -95,30 +97,30 @@ impl Collection {
         access(&mut self.state().summary)
     }
 
-    /// Makes sure that [`Self::place`] can answer. What was read of the end on the way comes back.
-    pub(crate) async fn prepare(&self, engine: &Engine, keyed: bool) -> Result<Option<Seed>, StoreError> {
+    /// Makes sure that [`Self::target`] can answer. What was read of the end on the way comes back.
+    pub(crate) async fn prepare(&self, engine: &Engine, keyed: bool) -> Result<Option<PageHint>, StoreError> {
         let is_ready = |state: &State| state.end.is_some() && (!keyed || state.keys.is_some());
         if is_ready(&self.state()) {
             return Ok(None);
         }
         let _loading = self.loading.lock().await;
-        let mut seed = None;
+        let mut hint = None;
         if self.end().is_none() {
             let found = self.find_end(engine).await?;
             self.state().end = Some(found.number);
-            seed = Some(found);
+            hint = Some(found);
         }
         if keyed {
             self.load_keys(engine).await?;
         }
-        Ok(seed)
+        Ok(hint)
     }
 
     /// Where an append with that key goes. Only after [`Self::prepare`].
-    pub(crate) fn place(&self, key: Option<IdempotencyKey>) -> Place {
+    pub(crate) fn target(&self, key: Option<IdempotencyKey>) -> AppendTarget {
         let state = self.state();
         let used = key.zip(state.keys.as_ref()).and_then(|(key, keys)| keys.find(key));
-        used.map_or_else(|| Place::End(state.end.unwrap_or_default()), Place::Used)
+        used.map_or_else(|| AppendTarget::End(state.end.unwrap_or_default()), AppendTarget::Used)
     }
 
     /// The page turned out to remember the key no longer.
@@ -145,7 +147,7 @@ impl Collection {
     ///
     /// A page that exists proves nothing: the sweep of a process that was about to begin it has made it. A page
     /// that is sealed proves that all pages before it are, since it was not appended to before they were.
-    async fn find_end(&self, engine: &Engine) -> Result<Seed, StoreError> {
+    async fn find_end(&self, engine: &Engine) -> Result<PageHint, StoreError> {
         // Most collections end in their first page: one bulk read finds that out.
         let names = [self.key.summary_key(), self.key.page(0).to_string()];
         let mut found = engine.get_many(&names).await?.into_iter();
@@ -154,8 +156,8 @@ impl Collection {
             state.take_stored(&self.key, summary)?;
             Ok(state.last_page().unwrap_or_default())
         })?;
-        if let Some(seed) = self.end_among(engine, 0, [first])? {
-            return Ok(seed);
+        if let Some(hint) = self.end_among(engine, 0, [first])? {
+            return Ok(hint);
         }
         let mut from = last.saturating_sub(1);
         let mut stride = 3;
@@ -163,7 +165,7 @@ impl Collection {
         loop {
             let found = engine.get_many(&self.names(from..from + stride)).await?;
             match self.end_among(engine, from, found)? {
-                Some(seed) if is_proven || seed.number > from => return Ok(seed),
+                Some(hint) if is_proven || hint.number > from => return Ok(hint),
                 Some(_) => {
                     from /= 2;
                     is_proven = from == 0;
@@ -182,15 +184,17 @@ impl Collection {
         engine: &Engine,
         from: u32,
         found: impl IntoIterator<Item = Option<Versioned>>,
-    ) -> Result<Option<Seed>, StoreError> {
+    ) -> Result<Option<PageHint>, StoreError> {
+        let mut first_number = (from == 0).then_some(1);
         for (number, stored) in (from..).zip(found) {
-            let Some(versioned) = &stored else { return Ok(Some(Seed { number, stored })) };
+            let Some(versioned) = &stored else { return Ok(Some(PageHint { number, stored, first_number })) };
             let key = self.key.page(number);
             let body = Body::decode_stored(&key, versioned.value.clone())?;
             engine.heal(&key, &body);
             if !body.sealed {
-                return Ok(Some(Seed { number, stored }));
+                return Ok(Some(PageHint { number, stored, first_number }));
             }
+            first_number = Some(body.next_number());
         }
         Ok(None)
     }
@@ -207,8 +211,8 @@ impl Collection {
             let mut reached_old = false;
             for (number, body) in (from..until).zip(&bodies).rev() {
                 index.push_front(number, body);
-                // All earlier pages were sealed before this one was created.
-                if body.created_at < earliest {
+                // All earlier pages were sealed before this one was begun.
+                if body.begun_at > 0 && body.begun_at < earliest {
                     reached_old = true;
                     break;
                 }
@@ -253,6 +257,32 @@ impl Collection {
     /// Live entries outside this page, as far as is known here.
     pub(crate) fn entries_elsewhere(&self, number: u32) -> usize {
         self.state().summary.entries_outside(number)
+    }
+
+    /// Whether the page would be one too many, as far as is known here.
+    pub(crate) fn exceeded_pages(&self, engine: &Engine, number: u32) -> Option<LimitExceeded> {
+        let allowed = engine.configuration.pages_per_collection as usize;
+        let found = self.state().summary.counts().live_pages_up_to(number) as usize;
+        (found > allowed).then_some(LimitExceeded { limit: Limit::PagesPerCollection, allowed, found })
+    }
+
+    /// The same, after a look at what other processes have counted.
+    pub(crate) async fn exceeds_pages(
+        &self,
+        engine: &Engine,
+        number: u32,
+    ) -> Result<Option<LimitExceeded>, StoreError> {
+        if self.exceeded_pages(engine, number).is_none() {
+            return Ok(None);
+        }
+        let stored = engine.store.get(&self.key.summary_key()).await?;
+        self.with_summary(|state| state.take_stored(&self.key, stored))?;
+        Ok(self.exceeded_pages(engine, number))
+    }
+
+    /// Whether the page is known to be sealed and empty, which is final.
+    pub(crate) fn is_dead(&self, number: u32) -> bool {
+        self.state().summary.counts().is_dead(number)
     }
 
     /// The counts that are known here, over those that are stored.

@@ -19,7 +19,7 @@ pub struct Configuration {
     pub page_bytes: usize,
     /// Live entries of one collection, beyond which nothing is appended.
     pub entries_per_collection: usize,
-    /// Pages of one collection. Pages are never reused, so this also bounds how often entries can come and go.
+    /// Live pages of one collection: those that have entries or are not sealed.
     pub pages_per_collection: u32,
     /// Unpublished events that one page may hold.
     pub outbox_events_per_page: usize,
@@ -32,6 +32,11 @@ pub struct Configuration {
     pub key_retention: Duration,
     /// Keys that one page remembers of [`Pages::edit_once`](crate::Pages::edit_once); the oldest go first.
     pub edit_keys_per_page: usize,
+    /// Bytes of one answer given by [`PageEdit::answer`](crate::PageEdit::answer).
+    pub answer_bytes: usize,
+    /// How long the tombstones of a closed collection stay: longer than any request or unfinished work that
+    /// may still want to add to it.
+    pub closed_retention: Duration,
 
     /// Pages whose commands are worked on at a time. A page that has to wait is joined by further commands, so
     /// that under load one save carries more of them.
@@ -84,12 +89,13 @@ pub struct Configuration {
 }
 
 impl Configuration {
+    /// The defaults.
     pub fn new(namespace: impl Into<String>, instance: impl Into<String>) -> Self {
         Self {
             namespace: namespace.into(),
             instance: instance.into(),
             entries_per_page: 64,
-            full_page_bytes: 96 * 1024,
+            full_page_bytes: 24 * 1024,
             page_bytes: 2 * 1024 * 1024,
             entries_per_collection: 10_000,
             pages_per_collection: 2_000,
@@ -98,6 +104,8 @@ impl Configuration {
             outbox_events: 100_000,
             key_retention: Duration::from_hours(24),
             edit_keys_per_page: 128,
+            answer_bytes: 4096,
+            closed_retention: Duration::from_hours(7 * 24),
             batches_at_once: 8,
             longest_wait: Duration::from_millis(250),
             commands_per_save: 256,

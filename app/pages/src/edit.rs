@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     Entry, OutboxEvent, PageKey,
+    command::Kind,
     page::{KeyRecord, Page},
 };
 
@@ -18,6 +19,7 @@ use crate::{
 /// depend on nothing but the page, and take times and ids from here.
 pub struct PageEdit<'page> {
     key: &'page PageKey,
+    kind: Kind,
     page: &'page mut Page,
     now: Timestamp,
     event_id: &'page mut dyn FnMut() -> Uuid,
@@ -33,6 +35,11 @@ pub(crate) struct Journal {
     closed: bool,
     /// Of the first entry put.
     first_put: Option<String>,
+    /// Numbers given to entries of this page before.
+    numbers_given: u64,
+    answer: Bytes,
+    /// `close` was called, also on a page that is closed: the save renews the tombstone's time to live.
+    closes: bool,
     /// A new entry was put into a closed page.
     pub(crate) put_into_closed: bool,
     /// Markers that the batch under way has tried to set: those of rejected edits are not in the page.
@@ -56,7 +63,10 @@ impl Journal {
         self.outbox = page.outbox().len();
         self.content_bytes = page.content_bytes;
         self.closed = page.body.closed;
+        self.numbers_given = page.body.numbers_given;
         self.first_put = None;
+        self.answer = Bytes::new();
+        self.closes = false;
         self.put_into_closed = false;
     }
 
@@ -80,31 +90,41 @@ impl Journal {
         page.truncate_outbox(self.outbox);
         page.content_bytes = self.content_bytes;
         page.body.closed = self.closed;
+        page.body.numbers_given = self.numbers_given;
     }
 
     pub(crate) fn changed(&self, page: &Page) -> bool {
-        !self.steps.is_empty() || page.outbox().len() > self.outbox || page.body.closed != self.closed
+        !self.steps.is_empty() || page.outbox().len() > self.outbox || self.closes
     }
 
     pub(crate) fn emitted(&self, page: &Page) -> bool {
         page.outbox().len() > self.outbox
     }
 
-    pub(crate) fn take_first_put(&mut self) -> Option<String> {
-        self.first_put.take()
+    pub(crate) fn answer_bytes(&self) -> usize {
+        self.answer.len()
+    }
+
+    /// Adds to the record what the request's repeats are told: its answer, or else the first entry it put.
+    pub(crate) fn complete(&mut self, record: &mut KeyRecord) {
+        record.answer = mem::take(&mut self.answer);
+        if record.answer.is_empty() {
+            record.entry = self.first_put.take();
+        }
     }
 }
 
 impl<'page> PageEdit<'page> {
     pub(crate) fn new(
         key: &'page PageKey,
+        kind: Kind,
         page: &'page mut Page,
         now: Timestamp,
         event_id: &'page mut dyn FnMut() -> Uuid,
         journal: &'page mut Journal,
     ) -> Self {
         journal.begin(page);
-        Self { key, page, now, event_id, journal }
+        Self { key, kind, page, now, event_id, journal }
     }
 
     /// The page's number, for ids that say where their entry lives.
@@ -117,6 +137,7 @@ impl<'page> PageEdit<'page> {
         self.now
     }
 
+    /// The entry as this edit sees it.
     pub fn get(&self, id: &str) -> Option<&Entry> {
         self.page.body.entry(id)
     }
@@ -131,14 +152,32 @@ impl<'page> PageEdit<'page> {
         self.get(id).map_or(1, |entry| entry.version + 1)
     }
 
+    /// The number that the next `put` of a new entry gives it. Only appends give numbers: 0 in an edit.
+    pub fn sequence(&self) -> u64 {
+        match self.kind {
+            Kind::Append => self.page.body.next_number(),
+            Kind::Edit => 0,
+        }
+    }
+
+    /// What a repeat of this request, under the same idempotency key, is told
+    /// ([`FirstAnswer::answer`](crate::FirstAnswer::answer)). It is kept instead of the first entry put, and
+    /// may have [`Configuration::answer_bytes`](crate::Configuration::answer_bytes): a longer one fails the edit
+    /// with `LimitExceeded`. Without a key it is not kept.
+    pub fn answer(&mut self, answer: Bytes) {
+        self.journal.answer = answer;
+    }
+
     /// Adds the entry, or replaces the one of that id, and returns its version.
     ///
     /// A new entry in a closed page fails the edit with `Closed`, whatever the edit returns.
     pub fn put(&mut self, id: &str, label: &str, value: Bytes) -> u64 {
         let version = self.next_version(id);
-        let entry = Entry { id: id.to_owned(), version, label: label.to_owned(), value };
+        let index = self.index(id);
+        let number = index.map_or_else(|| self.sequence(), |index| self.page.body.entries[index].number);
+        let entry = Entry { id: id.to_owned(), version, label: label.to_owned(), value, number };
         self.page.content_bytes += entry.encoded_len();
-        if let Some(index) = self.index(id) {
+        if let Some(index) = index {
             let replaced = mem::replace(&mut self.page.body.entries[index], entry);
             self.page.content_bytes -= replaced.encoded_len();
             self.keep_original(&replaced);
@@ -146,6 +185,7 @@ impl<'page> PageEdit<'page> {
         } else {
             self.journal.put_into_closed |= self.page.body.closed;
             self.page.body.entries.push(entry);
+            self.page.body.numbers_given += u64::from(number > 0);
             self.journal.steps.push(Step::Added);
         }
         self.journal.first_put.get_or_insert_with(|| id.to_owned());
@@ -162,15 +202,18 @@ impl<'page> PageEdit<'page> {
         Some(removed)
     }
 
-    /// Leaves a tombstone: no entry may be added to this page any more.
+    /// Leaves a tombstone: no entry may be added to this page any more. Once it has no unpublished event and no
+    /// unfinished work, it vanishes after [`Configuration::closed_retention`](crate::Configuration::closed_retention).
     pub fn close(&mut self) {
         self.page.body.closed = true;
+        self.journal.closes = true;
     }
 
     pub(crate) fn is_sealed(&self) -> bool {
         self.page.body.sealed
     }
 
+    /// Whether the collection was deleted.
     pub fn is_closed(&self) -> bool {
         self.page.body.closed
     }
@@ -218,7 +261,7 @@ impl<'page> PageEdit<'page> {
     /// keep it before it changes.
     fn keep_original(&mut self, entry: &Entry) {
         for (index, record) in self.page.body.keys.iter_mut().enumerate() {
-            if record.entry == entry.id && record.original.is_none() {
+            if record.entry.as_ref() == Some(&entry.id) && record.original.is_none() {
                 self.page.content_bytes -= record.encoded_len();
                 keep(record, entry);
                 self.page.content_bytes += record.encoded_len();

@@ -19,14 +19,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     CallContext, CaptureContext, Clock, CollectionKey, Configuration, PageKey, PageWork, Pages, Ports,
     StateStore, StoreError, Versioned,
-    collection::{Collection, Seed},
+    collection::{Collection, PageHint},
     command::{Command, Failure, Outcome},
     random::Random,
     reader::Reads,
     register::{self, Register},
     relay::Relay,
     shards::Shards,
-    summary::Due,
+    summary::PendingFlush,
     sweeper::Sweeper,
     writer::{Message, Writer},
 };
@@ -45,7 +45,7 @@ pub(crate) struct Engine {
     live_writers: AtomicUsize,
     pub(crate) reads: Reads,
     pub(crate) collections: Shards<CollectionKey, Arc<Collection>>,
-    pub(crate) summaries_due: mpsc::UnboundedSender<Due>,
+    pub(crate) pending_flushes: mpsc::UnboundedSender<PendingFlush>,
     pub(crate) relay: Relay,
     pub(crate) register: Register,
     /// Permits of tidy-up saves.
@@ -66,7 +66,7 @@ impl Engine {
     pub(crate) fn start(ports: Ports, configuration: Configuration) -> Arc<Self> {
         let random = Arc::new(Random::new(configuration.seed));
         let (relay, lanes) = Relay::new(&ports.publisher, &random, &configuration);
-        let (summaries_due, due) = mpsc::unbounded_channel();
+        let (pending_flushes, flushes) = mpsc::unbounded_channel();
         let (register, registrar) = register::new(&configuration, &ports.store, &random);
         let engine = Arc::new(Self {
             store: ports.store,
@@ -80,7 +80,7 @@ impl Engine {
             live_writers: AtomicUsize::new(0),
             reads: Shards::new(),
             collections: Shards::new(),
-            summaries_due,
+            pending_flushes,
             relay,
             register,
             tidying: Semaphore::new(configuration.tidy_parallelism.max(1)),
@@ -93,7 +93,7 @@ impl Engine {
         for lane in lanes {
             engine.spawn(lane.run());
         }
-        engine.spawn(engine.clone().run_summaries(due));
+        engine.spawn(engine.clone().run_summaries(flushes));
         engine.spawn(registrar.run());
         engine.spawn(register::keep_alive(engine.clone()));
         engine.spawn(Sweeper::new(engine.clone()).run());
@@ -144,8 +144,13 @@ impl Engine {
     }
 
     /// Hands a command to the page's writer; if it cannot be taken, the caller is told.
-    pub(crate) fn submit(self: &Arc<Self>, page: &PageKey, command: Box<dyn Command>, seed: Option<Seed>) {
-        if let Err(Message::Command(command)) = self.send(page, Message::Command(command), seed) {
+    pub(crate) fn submit(
+        self: &Arc<Self>,
+        page: &PageKey,
+        command: Box<dyn Command>,
+        hint: Option<PageHint>,
+    ) {
+        if let Err(Message::Command(command)) = self.send(page, Message::Command(command), hint) {
             metrics::counter!("pages_overloads_total").increment(1);
             command.answer(Outcome::Failed(Failure::Overloaded));
         }
@@ -157,7 +162,7 @@ impl Engine {
         self: &Arc<Self>,
         page: &PageKey,
         message: Message,
-        seed: Option<Seed>,
+        hint: Option<PageHint>,
     ) -> Result<(), Message> {
         let refused = |error| match error {
             mpsc::error::TrySendError::Full(message) | mpsc::error::TrySendError::Closed(message) => message,
@@ -177,7 +182,7 @@ impl Engine {
             }
         };
         // Not under the lock: a runtime that shuts down drops the writer at once, and that takes the lock.
-        self.spawn(Writer::new(self.clone(), page.clone(), messages, seed).run());
+        self.spawn(Writer::new(self.clone(), page.clone(), messages, hint).run());
         Ok(())
     }
 
@@ -258,8 +263,9 @@ impl Engine {
     }
 }
 
-/// Pages that are full, each with some outbox, stay below the four megabytes that a gRPC answer usually may have.
-const ITEMS_PER_READ: usize = 16;
+/// Pages that are full, each with some outbox, stay below the four megabytes that a gRPC answer usually may have:
+/// 64 times 24 KB are one and a half.
+const ITEMS_PER_READ: usize = 64;
 
 const FIRST_WORK_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_WORK_PAUSE: Duration = Duration::from_secs(30);

@@ -48,6 +48,7 @@ impl CollectionKey {
         PageKey { collection: self.clone(), number }
     }
 
+    /// As [`Self::parse`] took it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -77,10 +78,12 @@ pub struct PageKey {
 }
 
 impl PageKey {
+    /// The collection that it belongs to.
     pub fn collection(&self) -> &CollectionKey {
         &self.collection
     }
 
+    /// Its place in the collection, from 0.
     pub fn number(&self) -> u32 {
         self.number
     }

@@ -18,12 +18,14 @@
 //! - A repeated request gets the first answer, also when the retry meets another process, or a page that has
 //!   been filled and left behind since.
 //! - Counts ([`Summary`]) are derived: they follow within a moment and heal by themselves.
+//! - Appended entries are numbered from 1, without gaps, in all processes; no number is given twice.
 //! - What grows is bounded, and refuses with the limit's name and number.
 //!
 //! # What it relies on
 //!
-//! - The store's compare-and-set of one item is atomic, and a page, once written, is never removed: deletion
-//!   leaves a tombstone. A store that loses acknowledged saves loses pages.
+//! - The store's compare-and-set of one item is atomic, and a page of a living collection, once written, is
+//!   never removed: deletion leaves a tombstone. Those of a closed collection expire after
+//!   [`Configuration::closed_retention`]. A store that loses acknowledged saves loses pages.
 //! - Two live processes never have the same instance name.
 //! - The publisher keeps the order it is given within a partition key. A Kafka client without idempotence may
 //!   break that within one failed publish, while a leader moves; a consumer sees the gap in the entity's
@@ -35,11 +37,12 @@
 //!   them in memory, saves once and answers all (group commit). Another process on the same page is met by the
 //!   `ETag`: reload, apply again. A failed save is looked for by its number before anything is done again.
 //! - `collection`: appends go to the first page that is not sealed. A page that fills up is sealed by the very
-//!   save that fills it, and is never opened again, so its idempotency keys are final.
+//!   save that fills it, and is never opened again, so its idempotency keys and its numbers are final: the next
+//!   page goes on with the numbers from there. A sealed page that has been emptied is dead, for good.
 //! - `relay`: publishes committed events in a fixed number of lanes, one publish in flight in each.
 //! - `register`, `sweeper`: before a process first saves a page it notes the page's name in its register; when
 //!   its lease runs out, another process takes over all pages noted there.
-//! - `summary`: counts per page, newest save wins.
+//! - `summary`: counts per page, newest save wins; dead pages are kept in runs.
 //! - `reader`: reads of one page that wait at the same moment share one.
 //!
 //! # Items
@@ -53,9 +56,11 @@
 //! | `pages/<namespace>/register/<incarnation>/<slot>` | names of active pages |
 //! | `pages/<namespace>/sweeper` | who sweeps, expires |
 //!
-//! All values are protocol buffers. An absent page is an empty, open one.
+//! All values are protocol buffers. Pages and summaries say which layout they have. An absent page is an empty,
+//! open one.
 
 #![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 mod bookkeeping;
 mod collection;
@@ -85,11 +90,10 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::DropGuard;
 
-use collection::Place;
+use collection::AppendTarget;
 use command::Kind;
 use engine::Engine;
 use page::Remembered;
-use summary::Counts;
 
 pub use configuration::Configuration;
 pub use edit::PageEdit;
@@ -103,8 +107,11 @@ pub use port::{
 
 /// What the pages need from outside.
 pub struct Ports {
+    /// Keeps the items.
     pub store: Arc<dyn StateStore>,
+    /// Takes committed events.
     pub publisher: Arc<dyn Publisher>,
+    /// Tells the time of commits.
     pub clock: Arc<dyn Clock>,
     /// Resumes unfinished work; `None` if no edit ever sets a marker.
     pub work: Option<Arc<dyn PageWork>>,
@@ -135,11 +142,14 @@ pub enum Once<T> {
 pub struct FirstAnswer {
     /// Where it put its entry.
     pub page: PageKey,
-    /// The first entry it put, as it left it, whatever became of it since.
-    pub entry: Entry,
+    /// The first entry it put, as it left it, whatever became of it since. `None` if it put none, or if it gave an
+    /// answer.
+    pub entry: Option<Entry>,
+    /// What it gave to [`PageEdit::answer`]; empty if it gave none.
+    pub answer: Bytes,
 }
 
-/// Consecutive pages of a collection.
+/// Consecutive pages of a collection, without those known to be sealed and empty.
 #[derive(Debug, Clone)]
 pub struct CollectionPages {
     /// In order; the last of the collection may be absent from the store, and is then empty.
@@ -148,16 +158,74 @@ pub struct CollectionPages {
     pub next: Option<u32>,
 }
 
+/// Something that [`Pages::read_items`] reads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Item {
+    /// A page.
+    Page(PageKey),
+    /// What is known of a collection.
+    Summary(CollectionKey),
+}
+
+impl Item {
+    fn name(&self) -> String {
+        match self {
+            Self::Page(page) => page.to_string(),
+            Self::Summary(collection) => collection.summary_key(),
+        }
+    }
+}
+
+/// What [`Pages::read_items`] found in the place of an [`Item`]: a page or collection that does not exist is
+/// empty.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// In the place of [`Item::Page`].
+    Page(Arc<PageView>),
+    /// In the place of [`Item::Summary`].
+    Summary(Summary),
+}
+
 /// What is known of a whole collection without reading its pages. Derived: it follows the pages within a
 /// moment, and heals by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Pages that exist.
+    /// Pages that exist, dead ones too.
     pub pages: u32,
+    /// The pages before this one are sealed and empty, for good: who reads the collection can begin here.
+    pub dead_before: u32,
+    /// Pages that are not known to be sealed and empty, in their order.
+    pub live_pages: Vec<PageSummary>,
     /// Live entries.
     pub entries: u64,
     /// Live entries by label.
     pub tally: BTreeMap<String, u64>,
+}
+
+/// What is known of one page without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageSummary {
+    /// The page's number in its collection.
+    pub number: u32,
+    /// Of the first entry that was appended to it; 0 if none was.
+    pub first_number: u64,
+    /// Live entries by label.
+    pub tally: BTreeMap<String, u32>,
+}
+
+impl Summary {
+    /// The pages that hold entries of this label.
+    pub fn pages_with(&self, label: &str) -> impl Iterator<Item = u32> {
+        let holds = move |page: &&PageSummary| page.tally.get(label).is_some_and(|&entries| entries > 0);
+        self.live_pages.iter().filter(holds).map(|page| page.number)
+    }
+
+    /// The page that the entry of this number was appended to, if it is still there. A number of the last page
+    /// may also lie in a page that began since.
+    pub fn page_of(&self, number: u64) -> Option<u32> {
+        let begun = self.live_pages.iter().filter(|page| page.first_number > 0);
+        begun.take_while(|page| page.first_number <= number).last().map(|page| page.number)
+    }
 }
 
 /// How publishing goes.
@@ -176,12 +244,14 @@ pub struct Health {
 pub struct Drained {
     /// Pages that still hold unpublished events or unfinished work, or that could not be tidied.
     pub pages_left: usize,
+    /// Committed events that this process has not seen published.
     pub unpublished_events: usize,
     /// Collections whose summary is behind.
     pub summaries_left: usize,
 }
 
 impl Drained {
+    /// Whether nothing was left.
     pub fn is_complete(&self) -> bool {
         self.pages_left == 0 && self.unpublished_events == 0 && self.summaries_left == 0
     }
@@ -214,29 +284,30 @@ impl Pages {
         self.admit()?;
         let engine = &self.engine;
         let known = engine.collection(collection);
-        let mut seed = None;
+        let mut hint = None;
         loop {
             let found = known.prepare(engine, key.is_some()).await.map_err(EditError::Unavailable)?;
-            seed = found.or(seed);
-            match (known.place(key), key) {
-                (Place::Used(number), Some(key)) => {
+            hint = found.or(hint);
+            match (known.target(key), key) {
+                (AppendTarget::Used(number), Some(key)) => {
                     let page = collection.page(number);
                     let view = engine.read(&page).await.map_err(EditError::Unavailable)?;
                     match view.body().remembered(key) {
-                        Some(Remembered::Answer(entry)) => {
-                            return Ok(Once::Again(FirstAnswer { page, entry }));
+                        Some(Remembered::Answer(entry, answer)) => {
+                            return Ok(Once::Again(FirstAnswer { page, entry, answer }));
                         }
                         Some(Remembered::OtherRequest) => return Err(EditError::KeyReused),
                         // Its time was over.
                         None => known.forget(key),
                     }
                 }
-                (Place::End(number) | Place::Used(number), _) => {
-                    if number >= engine.configuration.pages_per_collection {
-                        return Err(EditError::LimitExceeded(writer::pages_limit(engine, number)));
+                (AppendTarget::End(number) | AppendTarget::Used(number), _) => {
+                    let exceeded = known.exceeds_pages(engine, number).await;
+                    if let Some(exceeded) = exceeded.map_err(EditError::Unavailable)? {
+                        return Err(EditError::LimitExceeded(exceeded));
                     }
                     let (command, answer) = command::command(Kind::Append, key, engine.capture(), edit);
-                    engine.submit(&collection.page(number), command, seed);
+                    engine.submit(&collection.page(number), command, hint);
                     return answer.wait().await;
                 }
             }
@@ -260,8 +331,8 @@ impl Pages {
         }
     }
 
-    /// Changes one page once for all calls with the key. An edit that puts no entry is not remembered. A page
-    /// remembers the newest [`Configuration::edit_keys_per_page`] keys of such edits.
+    /// Changes one page once for all calls with the key, whatever the edit does: also one that only removes, or
+    /// changes nothing, is remembered. A page remembers the newest [`Configuration::edit_keys_per_page`] keys of such edits.
     pub async fn edit_once<T, R>(
         &self,
         page: &PageKey,
@@ -331,7 +402,7 @@ impl Pages {
         self.engine.read_many(pages).await
     }
 
-    /// Consecutive pages, at most `at_most` of them, from number `from` to the end of the collection, each as
+    /// Consecutive pages without those known to be sealed and empty, at most `at_most` of them, from number `from` to the end of the collection, each as
     /// it is at some moment after the call began.
     pub async fn read_collection(
         &self,
@@ -342,9 +413,10 @@ impl Pages {
         self.engine.read_collection(collection, from, at_most).await
     }
 
+    /// What is known of the collection, here or in the store.
     pub async fn summary(&self, collection: &CollectionKey) -> Result<Summary, StoreError> {
         let stored = self.engine.store.get(&collection.summary_key()).await?;
-        self.summarise(collection, stored.map(|stored| stored.value))
+        self.engine.summarise(collection, stored.map(|stored| stored.value))
     }
 
     /// The summaries in the order asked for.
@@ -355,21 +427,42 @@ impl Pages {
         let names: Vec<String> = collections.iter().map(CollectionKey::summary_key).collect();
         let stored = self.engine.get_many(&names).await?.into_iter();
         let values = stored.map(|stored| stored.map(|stored| stored.value));
-        collections.iter().zip(values).map(|(collection, value)| self.summarise(collection, value)).collect()
+        let summarise = |(collection, value)| self.engine.summarise(collection, value);
+        collections.iter().zip(values).map(summarise).collect()
     }
 
-    /// What this process has seen may be ahead of what is stored.
-    fn summarise(&self, collection: &CollectionKey, stored: Option<Bytes>) -> Result<Summary, StoreError> {
-        let stored = Counts::decode(collection, stored)?;
-        let known = self.engine.collections.lock(collection).get(collection).cloned();
-        Ok(known.map_or_else(|| stored.clone(), |known| known.counts_over(stored.clone())).summary())
+    /// Any mix of pages and summaries of several collections, in the order asked for, in as few calls of the
+    /// store as their number allows: one for up to 64.
+    pub async fn read_items(&self, items: &[Item]) -> Result<Vec<Found>, StoreError> {
+        self.engine.read_items(items).await
     }
 
-    /// How many pages a collection has at most: no page has a number from here on.
-    pub fn pages_per_collection(&self) -> u32 {
-        self.engine.configuration.pages_per_collection
+    /// The pages that may hold entries of a label: those that the summary names for it, and all from the
+    /// summary's last page to the end of the collection. So whatever was appended before the call is found; an
+    /// entry that another process has given this label by an edit is found once the summary has followed.
+    /// The pages may hold entries of other labels too.
+    pub async fn read_labelled(
+        &self,
+        collection: &CollectionKey,
+        label: &str,
+    ) -> Result<Vec<Arc<PageView>>, StoreError> {
+        let summary = self.summary(collection).await?;
+        self.engine.read_named_and_newest(collection, &summary, summary.pages_with(label)).await
     }
 
+    /// The page that has the entry of this number, if there is one: [`PageView::numbered`] gives the entry.
+    pub async fn read_numbered(
+        &self,
+        collection: &CollectionKey,
+        number: u64,
+    ) -> Result<Option<Arc<PageView>>, StoreError> {
+        let summary = self.summary(collection).await?;
+        let named = summary.page_of(number).into_iter();
+        let pages = self.engine.read_named_and_newest(collection, &summary, named).await?;
+        Ok(pages.into_iter().find(|page| page.numbered(number).is_some()))
+    }
+
+    /// How publishing goes.
     pub fn health(&self) -> Health {
         self.engine.relay.health()
     }

@@ -20,15 +20,22 @@ pub struct Entry {
     /// What the collection's [`Summary`](crate::Summary) counts by, such as a status.
     #[prost(string, tag = "3")]
     pub label: String,
+    /// The owner's own.
     #[prost(bytes = "bytes", tag = "4")]
     pub value: Bytes,
+    /// Its number in the collection, if an append put it: from 1, without gaps, never given twice. 0: it has
+    /// none.
+    #[prost(uint64, tag = "5")]
+    pub number: u64,
 }
 
 /// What makes a repeated request recognisable: a digest of the caller's key (with whatever scopes it), and one
 /// of the request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencyKey {
+    /// Digest of the caller's key and of whatever scopes it.
     pub key: [u8; 16],
+    /// Digest of the request's body.
     pub fingerprint: [u8; 16],
 }
 
@@ -43,8 +50,9 @@ pub(crate) struct KeyRecord {
     fingerprint_high: u64,
     #[prost(fixed64, tag = "4")]
     fingerprint_low: u64,
-    #[prost(string, tag = "5")]
-    pub(crate) entry: String,
+    /// Of the first entry put; `None` if there was none, or if there is an answer.
+    #[prost(string, optional, tag = "5")]
+    pub(crate) entry: Option<String>,
     /// Milliseconds since 1970.
     #[prost(int64, tag = "6")]
     pub(crate) used_at: i64,
@@ -54,13 +62,16 @@ pub(crate) struct KeyRecord {
     /// The entry as the request left it, kept only once the page holds a later one.
     #[prost(message, optional, tag = "8")]
     pub(crate) original: Option<Entry>,
+    /// What the request's edit wanted to be told again.
+    #[prost(bytes = "bytes", tag = "9")]
+    pub(crate) answer: Bytes,
 }
 
 impl KeyRecord {
-    pub(crate) fn new(key: IdempotencyKey, entry: String, used_at: i64, by_edit: bool) -> Self {
+    pub(crate) fn new(key: IdempotencyKey, used_at: i64, by_edit: bool) -> Self {
         let (key_high, key_low) = halves(u128::from_be_bytes(key.key));
         let (fingerprint_high, fingerprint_low) = halves(u128::from_be_bytes(key.fingerprint));
-        Self { key_high, key_low, fingerprint_high, fingerprint_low, entry, used_at, by_edit, original: None }
+        Self { key_high, key_low, fingerprint_high, fingerprint_low, used_at, by_edit, ..Self::default() }
     }
 
     pub(crate) fn key(&self) -> u128 {
@@ -100,9 +111,6 @@ pub(crate) struct Body {
     /// The tombstone of a deleted collection: no entry may be added.
     #[prost(bool, tag = "3")]
     pub(crate) closed: bool,
-    /// Of the first save, in milliseconds since 1970.
-    #[prost(int64, tag = "4")]
-    pub(crate) created_at: i64,
     #[prost(message, repeated, tag = "5")]
     pub(crate) entries: Vec<Entry>,
     #[prost(message, repeated, tag = "6")]
@@ -114,6 +122,29 @@ pub(crate) struct Body {
     outbox: Vec<Bytes>,
     #[prost(string, repeated, tag = "9")]
     pub(crate) pending: Vec<String>,
+    /// Of the layout: [`FORMAT`] with every save. 0 had no numbers, no answers, and no time of its beginning.
+    #[prost(uint32, tag = "10")]
+    format: u32,
+    /// What the first entry that was appended here got, or would have got. 0: nothing was appended here yet,
+    /// or only in format 0.
+    #[prost(uint64, tag = "11")]
+    pub(crate) first_number: u64,
+    #[prost(uint64, tag = "12")]
+    pub(crate) numbers_given: u64,
+    /// Of the first append, in milliseconds since 1970: all earlier pages were sealed before it. (The first save
+    /// says nothing: the sweep of a process that was about to begin the page has made it.) 0: not known.
+    #[prost(int64, tag = "13")]
+    pub(crate) begun_at: i64,
+}
+
+/// The layout that this program writes. It reads all up to it.
+const FORMAT: u32 = 1;
+
+/// What every layout has in common.
+#[derive(Clone, PartialEq, Message)]
+struct Header {
+    #[prost(uint32, tag = "10")]
+    format: u32,
 }
 
 /// The stored form of an [`OutboxEvent`].
@@ -152,15 +183,38 @@ pub(crate) enum Landed {
 
 /// What the page remembers of an idempotency key.
 pub(crate) enum Remembered {
-    /// The entry as the first request left it.
-    Answer(Entry),
+    /// The entry as the first request left it, and what its edit answered.
+    Answer(Option<Entry>, Bytes),
     /// The key was used with another body.
     OtherRequest,
 }
 
 impl Body {
     pub(crate) fn decode_stored(key: &PageKey, value: Bytes) -> Result<Self, StoreError> {
+        let header = Header::decode(value.clone()).map_err(|cause| corrupt(key, cause))?;
+        if header.format > FORMAT {
+            return Err(StoreError::unreadable(FutureFormat {
+                item: key.to_string(),
+                found: header.format,
+                known: FORMAT,
+            }));
+        }
         Self::decode(value).map_err(|cause| corrupt(key, cause))
+    }
+
+    /// The number that the next appended entry gets, on this page or, if it is sealed, on the one after it.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.first_number.max(1) + self.numbers_given
+    }
+
+    /// Whether an append may be the first one here.
+    pub(crate) fn can_begin(&self) -> bool {
+        self.first_number == 0 && !self.sealed && !self.closed
+    }
+
+    /// Nothing can be added any more, and nothing is left.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.sealed && self.entries.is_empty()
     }
 
     pub(crate) fn entry(&self, id: &str) -> Option<&Entry> {
@@ -172,8 +226,9 @@ impl Body {
         if record.fingerprint() != u128::from_be_bytes(key.fingerprint) {
             return Some(Remembered::OtherRequest);
         }
-        let entry = record.original.as_ref().or_else(|| self.entry(&record.entry))?;
-        Some(Remembered::Answer(entry.clone()))
+        let current = || record.entry.as_ref().and_then(|id| self.entry(id));
+        let entry = record.original.as_ref().or_else(current);
+        Some(Remembered::Answer(entry.cloned(), record.answer.clone()))
     }
 
     /// Live entries by label.
@@ -210,6 +265,7 @@ impl Body {
 }
 
 /// A page in the hands of its writer: the stored form, with the sizes that limits ask for kept up to date.
+#[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) body: Body,
     /// The events of `body.outbox`, one for one.
@@ -305,9 +361,7 @@ impl Page {
         now: i64,
         key_retention: Duration,
     ) -> Bytes {
-        if self.body.ordinal == 0 {
-            self.body.created_at = now;
-        }
+        self.body.format = FORMAT;
         self.body.ordinal += 1;
         self.body.remember_commit(process, save);
         let retention = i64::try_from(key_retention.as_millis()).unwrap_or(i64::MAX);
@@ -329,10 +383,12 @@ impl PageView {
         Ok(Self { key, body })
     }
 
+    /// Which page it is.
     pub fn key(&self) -> &PageKey {
         &self.key
     }
 
+    /// The entry of this id.
     pub fn get(&self, id: &str) -> Option<&Entry> {
         self.body.entry(id)
     }
@@ -345,6 +401,16 @@ impl PageView {
     /// Whether the collection goes on in the next page.
     pub fn is_sealed(&self) -> bool {
         self.body.sealed
+    }
+
+    /// The number of the first entry that was or will be appended here; 0 if nothing was yet.
+    pub fn first_number(&self) -> u64 {
+        self.body.first_number
+    }
+
+    /// The entry of this number in the collection.
+    pub fn numbered(&self, number: u64) -> Option<&Entry> {
+        self.body.entries.iter().find(|entry| entry.number == number && number > 0)
     }
 
     /// Whether the collection was deleted.
@@ -373,6 +439,15 @@ fn decode_event(key: &PageKey, encoded: &Bytes) -> Result<Arc<OutboxEvent>, Stor
     }))
 }
 
+/// The item was written by a later version of the program.
+#[derive(Debug, thiserror::Error)]
+#[error("{item} has format {found}, formats up to {known} are known")]
+pub(crate) struct FutureFormat {
+    pub(crate) item: String,
+    pub(crate) found: u32,
+    pub(crate) known: u32,
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("page {page} cannot be decoded")]
 struct CorruptPage {
@@ -382,7 +457,7 @@ struct CorruptPage {
 }
 
 fn corrupt(key: &PageKey, cause: prost::DecodeError) -> StoreError {
-    StoreError::new(CorruptPage { page: key.clone(), cause })
+    StoreError::unreadable(CorruptPage { page: key.clone(), cause })
 }
 
 fn halves(number: u128) -> (u64, u64) {
@@ -415,10 +490,19 @@ mod tests {
             version: 2,
             label: "New".to_owned(),
             value: Bytes::from_static(b"value"),
+            number: 5,
         });
+        page.body.first_number = 5;
+        page.body.numbers_given = 1;
+        page.body.begun_at = 9;
         page.body.pending.push("{}".to_owned());
         let once = IdempotencyKey { key: [1; 16], fingerprint: [2; 16] };
-        page.push_key(KeyRecord::new(once, "entry".to_owned(), 10, true), 8);
+        let record = KeyRecord {
+            entry: Some("entry".to_owned()),
+            answer: Bytes::from_static(b"answer"),
+            ..KeyRecord::new(once, 10, true)
+        };
+        page.push_key(record, 8);
         page.push_event(OutboxEvent {
             id: Uuid::from_u128(7),
             partition_key: "group".to_owned(),
@@ -445,7 +529,67 @@ mod tests {
         prop_oneof![1 => prop::collection::vec(any::<u8>(), 0..200), 3 => damaged]
     }
 
+    fn entry() -> impl Strategy<Value = Entry> {
+        let value = prop::collection::vec(any::<u8>(), 0..9).prop_map(Bytes::from);
+        (".{0,9}", any::<u64>(), ".{0,9}", value, any::<u64>())
+            .prop_map(|(id, version, label, value, number)| Entry { id, version, label, value, number })
+    }
+
+    fn record() -> impl Strategy<Value = KeyRecord> {
+        let key = any::<([u8; 16], [u8; 16], i64, bool)>();
+        let answer = prop::collection::vec(any::<u8>(), 0..9).prop_map(Bytes::from);
+        (key, prop::option::of(".{0,9}"), prop::option::of(entry()), answer).prop_map(
+            |((key, fingerprint, used_at, by_edit), entry, original, answer)| {
+                let once = IdempotencyKey { key, fingerprint };
+                KeyRecord { entry, original, answer, ..KeyRecord::new(once, used_at, by_edit) }
+            },
+        )
+    }
+
+    fn event() -> impl Strategy<Value = OutboxEvent> {
+        let attributes = prop::collection::vec((".{0,5}", ".{0,5}"), 0..3);
+        let payload = prop::collection::vec(any::<u8>(), 0..9).prop_map(Bytes::from);
+        (any::<u128>(), ".{0,9}", ".{0,9}", attributes, payload).prop_map(
+            |(id, partition_key, entity, attributes, payload)| OutboxEvent {
+                id: Uuid::from_u128(id),
+                partition_key,
+                entity,
+                attributes,
+                payload,
+            },
+        )
+    }
+
+    fn page() -> impl Strategy<Value = Page> {
+        let entries = prop::collection::vec(entry(), 0..4);
+        let lists = (entries, prop::collection::vec(record(), 0..4), prop::collection::vec(event(), 0..4));
+        let pending = prop::collection::vec(".{0,9}", 0..3);
+        (lists, pending, any::<(bool, bool, u64, u64, i64)>()).prop_map(
+            |((entries, keys, events), pending, rest)| {
+                let mut page = Page::absent();
+                let body = &mut page.body;
+                (body.sealed, body.closed, body.first_number, body.numbers_given, body.begun_at) = rest;
+                (body.entries, body.pending) = (entries, pending);
+                for record in keys {
+                    page.push_key(record, usize::MAX);
+                }
+                for event in events {
+                    page.push_event(event);
+                }
+                page
+            },
+        )
+    }
+
     proptest! {
+        #[test]
+        fn what_is_written_is_read(mut page in page()) {
+            let stored = page.seal_commit(3, 4, 0, Duration::MAX);
+            let read = Page::decode(&key(), stored).unwrap();
+            prop_assert_eq!(&read.body, &page.body);
+            prop_assert_eq!(read.outbox(), page.outbox());
+        }
+
         #[test]
         fn any_stored_page_is_read_or_refused(bytes in bytes()) {
             if let Ok(page) = Page::decode(&key(), bytes.into()) {

@@ -12,7 +12,9 @@ use crate::{PageKey, Pages};
 /// An item of the store with the `ETag` that a later save may demand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versioned {
+    /// What is stored.
     pub value: Bytes,
+    /// Names this version of the item.
     pub etag: String,
 }
 
@@ -22,7 +24,8 @@ pub enum Precondition {
     /// The item does not exist.
     Absent,
     /// The item has this `ETag`. A store may let this pass when the item is missing altogether (Redis through
-    /// Dapr does), which is why a page, once written, is never removed.
+    /// Dapr does), which is why a page of a living collection is never
+    /// removed.
     Etag(String),
 }
 
@@ -53,31 +56,50 @@ pub trait StateStore: Send + Sync {
     fn next_etag(&self, saved_over: Option<&str>) -> Option<String>;
 }
 
-/// The store did not answer, or answered with a failure.
+/// The store did not answer, answered with a failure, or holds what cannot be read.
 #[derive(Clone)]
-pub struct StoreError(Arc<dyn Error + Send + Sync>);
+pub struct StoreError {
+    is_unreadable: bool,
+    cause: Arc<dyn Error + Send + Sync>,
+}
 
 impl StoreError {
+    /// The store cannot be reached, or failed: later it may answer.
     pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self(Arc::from(cause.into()))
+        Self { is_unreadable: false, cause: Arc::from(cause.into()) }
+    }
+
+    /// The item is damaged, or was written by a later version of the program: asking again does not help.
+    pub fn unreadable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { is_unreadable: true, cause: Arc::from(cause.into()) }
+    }
+
+    /// Whether the store answered with something that this program cannot read.
+    pub fn is_unreadable(&self) -> bool {
+        self.is_unreadable
     }
 }
 
 impl fmt::Debug for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StoreError({:?})", self.0)
+        let kind = if self.is_unreadable { "Unreadable" } else { "Unreachable" };
+        write!(f, "{kind}({:?})", self.cause)
     }
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the state store failed")
+        f.write_str(if self.is_unreadable {
+            "the stored item cannot be read"
+        } else {
+            "the state store failed"
+        })
     }
 }
 
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.0)
+        Some(&*self.cause)
     }
 }
 
@@ -112,6 +134,7 @@ pub struct OutboxEvent {
     pub entity: String,
     /// What travels beside the payload, such as the trace of the request.
     pub attributes: Vec<(String, String)>,
+    /// The owner's own.
     pub payload: Bytes,
 }
 
@@ -130,6 +153,7 @@ pub trait Publisher: Send + Sync {
 pub struct PublishError(#[source] Box<dyn Error + Send + Sync>);
 
 impl PublishError {
+    /// What went wrong.
     pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(cause.into())
     }
@@ -137,6 +161,7 @@ impl PublishError {
 
 /// The time of day. Waiting goes by tokio's clock.
 pub trait Clock: Send + Sync {
+    /// Now.
     fn now(&self) -> jiff::Timestamp;
 }
 

@@ -6,11 +6,12 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::{
-    CollectionKey, CollectionPages, PageKey, PageView, StoreError, collection::Collection, engine::Engine,
-    shards::Shards,
+    CollectionKey, CollectionPages, Found, Item, PageKey, PageView, StoreError, Summary,
+    collection::Collection, engine::Engine, shards::Shards, summary::Counts,
 };
 
 type Reply = oneshot::Sender<Result<Arc<PageView>, StoreError>>;
@@ -73,7 +74,7 @@ impl Engine {
         keys.iter().zip(values).map(|(key, value)| self.view(key, value)).collect()
     }
 
-    /// Consecutive pages from number `from`, at most `at_most`, to the first that is not sealed.
+    /// Pages from number `from`, at most `at_most`, to the first that is not sealed, without dead ones.
     pub(crate) async fn read_collection(
         &self,
         key: &CollectionKey,
@@ -82,27 +83,81 @@ impl Engine {
     ) -> Result<CollectionPages, StoreError> {
         let collection = self.collection(key);
         let mut pages: Vec<Arc<PageView>> = Vec::new();
-        let until = from.saturating_add(at_most);
+        let at_most = at_most as usize;
         let mut next = from;
-        while next < until {
+        while pages.len() < at_most {
             // What is known of the end may be old: ask for one page more.
             let last = collection.last_known();
-            let end = last.unwrap_or(next).max(next).saturating_add(2).min(until);
-            let asked: Vec<PageKey> = (next..end).map(|number| key.page(number)).collect();
+            let end = last.unwrap_or(next).max(next).saturating_add(2);
+            let living = (next..end).filter(|&number| !collection.is_dead(number));
+            let asked: Vec<PageKey> =
+                living.take(at_most - pages.len()).map(|number| key.page(number)).collect();
             let views = match last {
                 Some(_) => self.read_many(&asked).await?,
                 None => self.read_with_summary(&collection, &asked).await?,
             };
             for view in views {
+                next = view.key().number().saturating_add(1);
                 let is_last = !view.is_sealed();
                 pages.push(view);
                 if is_last {
                     return Ok(CollectionPages { pages, next: None });
                 }
             }
-            next = end;
         }
         Ok(CollectionPages { pages, next: Some(next) })
+    }
+
+    /// Every page of the numbers given, and all from the summary's last one to the end.
+    pub(crate) async fn read_named_and_newest(
+        &self,
+        key: &CollectionKey,
+        summary: &Summary,
+        named: impl Iterator<Item = u32>,
+    ) -> Result<Vec<Arc<PageView>>, StoreError> {
+        let last = summary.pages.saturating_sub(1);
+        // One page more: the collection may have gone on since the summary was written.
+        let numbers = named.filter(|&number| number < last).chain([last, last.saturating_add(1)]);
+        let asked: Vec<PageKey> = numbers.map(|number| key.page(number)).collect();
+        let mut pages = self.read_many(&asked).await?;
+        let mut newest = pages.len() - 2;
+        while let Some(page) = pages.get(newest) {
+            if !page.is_sealed() {
+                pages.truncate(newest + 1);
+                break;
+            }
+            newest += 1;
+            if newest == pages.len() {
+                let from = page.key().number().saturating_add(1);
+                pages.extend(self.read_many(&[key.page(from), key.page(from.saturating_add(1))]).await?);
+            }
+        }
+        Ok(pages)
+    }
+
+    /// Pages and summaries of any collections, in the order asked for.
+    pub(crate) async fn read_items(&self, items: &[Item]) -> Result<Vec<Found>, StoreError> {
+        if items.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<String> = items.iter().map(Item::name).collect();
+        let values = self.get_many(&names).await?.into_iter().map(|stored| stored.map(|stored| stored.value));
+        let found = items.iter().zip(values).map(|(item, value)| match item {
+            Item::Page(key) => self.view(key, value).map(Found::Page),
+            Item::Summary(key) => self.summarise(key, value).map(Found::Summary),
+        });
+        found.collect()
+    }
+
+    /// What this process has seen may be ahead of what is stored.
+    pub(crate) fn summarise(
+        &self,
+        collection: &CollectionKey,
+        stored: Option<Bytes>,
+    ) -> Result<Summary, StoreError> {
+        let stored = Counts::decode(collection, stored)?;
+        let known = self.collections.lock(collection).get(collection).cloned();
+        Ok(known.map_or_else(|| stored.clone(), |known| known.counts_over(stored.clone())).summary())
     }
 
     /// Reads the summary along, which says how many pages to ask for next.
@@ -120,7 +175,7 @@ impl Engine {
         keys.iter().zip(values).map(|(key, value)| self.view(key, value)).collect()
     }
 
-    fn view(&self, key: &PageKey, value: Option<bytes::Bytes>) -> Result<Arc<PageView>, StoreError> {
+    fn view(&self, key: &PageKey, value: Option<Bytes>) -> Result<Arc<PageView>, StoreError> {
         let view = PageView::decode(key.clone(), value)?;
         self.heal(key, view.body());
         Ok(Arc::new(view))

@@ -5,7 +5,7 @@
 //! older ordinal, and differ, corrects them; the sweep does so for the pages of a crashed process.
 
 use std::{
-    collections::{BTreeMap, btree_map},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -17,10 +17,10 @@ use tokio::{
 };
 
 use crate::{
-    CollectionKey, PageKey, Precondition, StoreError, Summary, Versioned,
+    CollectionKey, PageKey, PageSummary, Precondition, StoreError, Summary, Versioned,
     collection::{Collection, needs_flush},
     engine::Engine,
-    page::Body,
+    page::{Body, FutureFormat},
 };
 
 /// The stored form.
@@ -30,7 +30,19 @@ struct StoredSummary {
     labels: Vec<String>,
     #[prost(message, repeated, tag = "2")]
     pages: Vec<StoredCount>,
+    /// Pairs: the first page of a run of dead ones, and the first page after it.
+    #[prost(uint32, repeated, tag = "3")]
+    dead: Vec<u32>,
+    /// The collection is closed, or about to be.
+    #[prost(bool, tag = "4")]
+    closed: bool,
+    /// Of the layout: [`FORMAT`] with every save. 0 had neither dead pages nor numbers.
+    #[prost(uint32, tag = "10")]
+    format: u32,
 }
+
+/// The layout that this program writes. It reads all up to it.
+const FORMAT: u32 = 1;
 
 #[derive(Clone, PartialEq, Message)]
 struct StoredCount {
@@ -41,12 +53,15 @@ struct StoredCount {
     /// Pairs: the index of a label, the number of entries.
     #[prost(uint32, repeated, tag = "3")]
     tally: Vec<u32>,
+    #[prost(uint64, tag = "4")]
+    first_number: u64,
 }
 
 /// The counts of one page as of one of its saves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Count {
     ordinal: u64,
+    first_number: u64,
     tally: BTreeMap<String, u32>,
 }
 
@@ -54,78 +69,164 @@ impl Count {
     fn entries(&self) -> usize {
         self.tally.values().map(|&entries| entries as usize).sum()
     }
+
+    fn says_the_same_as(&self, other: &Self) -> bool {
+        (self.first_number, &self.tally) == (other.first_number, &other.tally)
+    }
 }
 
 /// The counts of a collection's pages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Counts(BTreeMap<u32, Count>);
+pub(crate) struct Counts {
+    pages: BTreeMap<u32, Count>,
+    /// These count for nothing, for good.
+    dead: DeadPages,
+    is_closed: bool,
+}
 
 impl Counts {
     pub(crate) fn decode(key: &CollectionKey, stored: Option<Bytes>) -> Result<Self, StoreError> {
         let Some(stored) = stored else { return Ok(Self::default()) };
         let stored = StoredSummary::decode(stored)
-            .map_err(|cause| StoreError::new(CorruptSummary { collection: key.clone(), cause }))?;
+            .map_err(|cause| StoreError::unreadable(CorruptSummary { collection: key.clone(), cause }))?;
+        if stored.format > FORMAT {
+            let item = key.summary_key();
+            return Err(StoreError::unreadable(FutureFormat { item, found: stored.format, known: FORMAT }));
+        }
         let label = |index: u32| stored.labels.get(index as usize).cloned().unwrap_or_default();
-        let counts = stored.pages.iter().map(|count| {
+        let dead = DeadPages::of_runs(stored.dead.chunks_exact(2).map(|run| (run[0], run[1])));
+        let counts = stored.pages.iter().filter(|count| !dead.contains(count.number)).map(|count| {
             let pairs = count.tally.chunks_exact(2).map(|pair| (label(pair[0]), pair[1]));
-            (count.number, Count { ordinal: count.ordinal, tally: pairs.collect() })
+            let (ordinal, first_number) = (count.ordinal, count.first_number);
+            (count.number, Count { ordinal, first_number, tally: pairs.collect() })
         });
-        Ok(Self(counts.collect()))
+        Ok(Self { pages: counts.collect(), dead, is_closed: stored.closed })
     }
 
     fn encode(&self) -> Bytes {
         let mut labels: Vec<String> = Vec::new();
-        let mut index = |label: &str| {
-            let known = labels.iter().position(|known| known == label).unwrap_or_else(|| {
-                labels.push(label.to_owned());
-                labels.len() - 1
-            });
-            u32::try_from(known).unwrap_or(u32::MAX)
-        };
-        let pages = self.0.iter().map(|(&number, count)| StoredCount {
-            number,
-            ordinal: count.ordinal,
-            tally: count.tally.iter().flat_map(|(label, &entries)| [index(label), entries]).collect(),
-        });
-        let pages = pages.collect();
-        Bytes::from(StoredSummary { labels, pages }.encode_to_vec())
+        let mut indexes: HashMap<&str, u32> = HashMap::new();
+        let mut pages = Vec::with_capacity(self.pages.len());
+        for (&number, count) in &self.pages {
+            let mut tally = Vec::with_capacity(count.tally.len() * 2);
+            for (label, &entries) in &count.tally {
+                let next = u32::try_from(indexes.len()).unwrap_or(u32::MAX);
+                let index = *indexes.entry(label).or_insert_with(|| {
+                    labels.push(label.clone());
+                    next
+                });
+                tally.extend([index, entries]);
+            }
+            let (ordinal, first_number) = (count.ordinal, count.first_number);
+            pages.push(StoredCount { number, ordinal, tally, first_number });
+        }
+        let dead = self.dead.runs().flat_map(|(start, end)| [start, end]).collect();
+        let stored = StoredSummary { labels, pages, dead, closed: self.is_closed, format: FORMAT };
+        Bytes::from(stored.encode_to_vec())
     }
 
     /// Takes what is newer in `other`.
     pub(crate) fn merge(&mut self, other: &Self) {
-        for (&number, count) in &other.0 {
-            match self.0.entry(number) {
-                btree_map::Entry::Occupied(mut known) if known.get().ordinal < count.ordinal => {
-                    known.insert(count.clone());
-                }
-                btree_map::Entry::Occupied(_) => {}
-                btree_map::Entry::Vacant(vacant) => {
-                    vacant.insert(count.clone());
-                }
+        for (&number, count) in &other.pages {
+            if self.pages.get(&number).is_none_or(|known| known.ordinal < count.ordinal) {
+                self.pages.insert(number, count.clone());
             }
         }
+        self.dead = DeadPages::of_runs(self.dead.runs().chain(other.dead.runs()));
+        let dead = &self.dead;
+        self.pages.retain(|&number, _| !dead.contains(number));
+        self.is_closed |= other.is_closed;
     }
 
     fn says_more_than(&self, stored: &Self) -> bool {
-        self.0
-            .iter()
-            .any(|(number, count)| stored.0.get(number).is_none_or(|known| known.tally != count.tally))
+        let is_news = |(number, count): (&u32, &Count)| {
+            stored.pages.get(number).is_none_or(|known| !known.says_the_same_as(count))
+        };
+        self.dead != stored.dead || self.is_closed != stored.is_closed || self.pages.iter().any(is_news)
     }
 
     pub(crate) fn last_page(&self) -> Option<u32> {
-        self.0.last_key_value().map(|(&number, _)| number)
+        let last_live = self.pages.last_key_value().map(|(&number, _)| number);
+        last_live.max(self.dead.last())
+    }
+
+    /// Pages up to this one that have entries or are not sealed, as far as is known.
+    pub(crate) fn live_pages_up_to(&self, number: u32) -> u32 {
+        let pages = number.saturating_add(1);
+        pages - self.dead.count_below(pages)
+    }
+
+    pub(crate) fn is_dead(&self, number: u32) -> bool {
+        self.dead.contains(number)
     }
 
     pub(crate) fn summary(&self) -> Summary {
-        let mut summary =
-            Summary { pages: self.last_page().map_or(0, |last| last + 1), ..Summary::default() };
-        for count in self.0.values() {
+        let mut summary = Summary {
+            pages: self.last_page().map_or(0, |last| last.saturating_add(1)),
+            dead_before: self.dead.end_of_run(0).unwrap_or(0),
+            ..Summary::default()
+        };
+        for (&number, count) in &self.pages {
             for (label, &entries) in &count.tally {
                 *summary.tally.entry(label.clone()).or_default() += u64::from(entries);
                 summary.entries += u64::from(entries);
             }
+            let (first_number, tally) = (count.first_number, count.tally.clone());
+            summary.live_pages.push(PageSummary { number, first_number, tally });
         }
         summary
+    }
+}
+
+/// Pages that are sealed and empty, in runs. Nothing is ever put into them again: they need no ordinals, and a
+/// collection that is filled and emptied for years needs no more room.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct DeadPages {
+    /// From the first page of a run to the first page after it.
+    runs: BTreeMap<u32, u32>,
+}
+
+impl DeadPages {
+    fn of_runs(runs: impl IntoIterator<Item = (u32, u32)>) -> Self {
+        let mut sorted: Vec<(u32, u32)> = runs.into_iter().filter(|(start, end)| start < end).collect();
+        sorted.sort_unstable();
+        let mut joined: BTreeMap<u32, u32> = BTreeMap::new();
+        for (start, end) in sorted {
+            match joined.last_entry() {
+                Some(mut last) if *last.get() >= start => {
+                    let end = end.max(*last.get());
+                    last.insert(end);
+                }
+                _ => drop(joined.insert(start, end)),
+            }
+        }
+        Self { runs: joined }
+    }
+
+    fn runs(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.runs.iter().map(|(&start, &end)| (start, end))
+    }
+
+    fn insert(&mut self, number: u32) {
+        let run = (number, number.saturating_add(1));
+        *self = Self::of_runs(self.runs().chain([run]));
+    }
+
+    fn end_of_run(&self, number: u32) -> Option<u32> {
+        let (_, &end) = self.runs.range(..=number).next_back()?;
+        (number < end).then_some(end)
+    }
+
+    fn contains(&self, number: u32) -> bool {
+        self.end_of_run(number).is_some()
+    }
+
+    fn count_below(&self, number: u32) -> u32 {
+        self.runs.range(..number).map(|(&start, &end)| end.min(number) - start).sum()
+    }
+
+    fn last(&self) -> Option<u32> {
+        self.runs.last_key_value().map(|(_, &end)| end - 1)
     }
 }
 
@@ -164,27 +265,44 @@ impl SummaryState {
         if body.ordinal == 0 {
             return false;
         }
+        let closes = body.closed && !self.counts.is_closed;
+        self.counts.is_closed |= closes;
+        let is_news = self.count(number, body) || closes;
+        self.is_ahead |= is_news;
+        is_news
+    }
+
+    fn count(&mut self, number: u32, body: &Body) -> bool {
+        if self.counts.is_dead(number) {
+            return false;
+        }
+        if body.is_dead() {
+            let last = self.counts.pages.remove(&number);
+            self.entries -= last.map_or(0, |last| last.entries());
+            self.counts.dead.insert(number);
+            return true;
+        }
         let tally = body.tally();
-        if let Some(known) = self.counts.0.get_mut(&number) {
+        if let Some(known) = self.counts.pages.get_mut(&number) {
             if known.ordinal >= body.ordinal {
                 return false;
             }
-            if known.tally.iter().map(|(label, &entries)| (label.as_str(), entries)).eq(tally.clone()) {
+            let is_same = known.first_number == body.first_number
+                && known.tally.iter().map(|(label, &entries)| (label.as_str(), entries)).eq(tally.clone());
+            if is_same {
                 // Not worth a save, but an older reading that comes late must not win any more.
                 known.ordinal = body.ordinal;
                 return false;
             }
-        }
-        if tally.is_empty() && !self.counts.0.contains_key(&number) {
+        } else if tally.is_empty() {
             // Nothing was ever counted there: the sweep makes such pages.
             return false;
         }
         let tally = tally.into_iter().map(|(label, entries)| (label.to_owned(), entries)).collect();
-        let count = Count { ordinal: body.ordinal, tally };
+        let count = Count { ordinal: body.ordinal, first_number: body.first_number, tally };
         self.entries += count.entries();
-        let replaced = self.counts.0.insert(number, count);
+        let replaced = self.counts.pages.insert(number, count);
         self.entries -= replaced.map_or(0, |replaced| replaced.entries());
-        self.is_ahead = true;
         true
     }
 
@@ -197,7 +315,7 @@ impl SummaryState {
         self.base = stored.as_ref().map_or(Base::Absent, |stored| Base::Etag(stored.etag.clone()));
         let stored = Counts::decode(key, stored.map(|stored| stored.value))?;
         self.counts.merge(&stored);
-        self.entries = self.counts.0.values().map(Count::entries).sum();
+        self.entries = self.counts.pages.values().map(Count::entries).sum();
         self.is_ahead = self.counts.says_more_than(&stored);
         Ok(())
     }
@@ -211,7 +329,7 @@ impl SummaryState {
     }
 
     pub(crate) fn entries_outside(&self, number: u32) -> usize {
-        self.entries - self.counts.0.get(&number).map_or(0, Count::entries)
+        self.entries - self.counts.pages.get(&number).map_or(0, Count::entries)
     }
 
     /// Whether a flush has to be started: there is something to write, and none is on its way.
@@ -227,7 +345,7 @@ impl SummaryState {
 }
 
 /// A collection whose summary is to be written.
-pub(crate) struct Due {
+pub(crate) struct PendingFlush {
     at: Instant,
     collection: Arc<Collection>,
 }
@@ -254,14 +372,14 @@ impl Engine {
     fn flush_soon(&self, collection: &Arc<Collection>) {
         if needs_flush(collection) {
             let at = Instant::now() + self.configuration.summary_after;
-            drop(self.summaries_due.send(Due { at, collection: collection.clone() }));
+            drop(self.pending_flushes.send(PendingFlush { at, collection: collection.clone() }));
         }
     }
 
     /// Writes summaries in the order in which they became due.
-    pub(crate) async fn run_summaries(self: Arc<Self>, mut due: mpsc::UnboundedReceiver<Due>) {
+    pub(crate) async fn run_summaries(self: Arc<Self>, mut flushes: mpsc::UnboundedReceiver<PendingFlush>) {
         let permits = Arc::new(Semaphore::new(self.configuration.summary_parallelism.max(1)));
-        while let Some(next) = due.recv().await {
+        while let Some(next) = flushes.recv().await {
             tokio::select! {
                 () = sleep_until(next.at) => {}
                 () = self.draining.cancelled() => {}
@@ -290,14 +408,16 @@ impl Engine {
             }
             let (base, value) = collection.with_summary(|state| {
                 let is_ahead = std::mem::take(&mut state.is_ahead);
-                (state.base.clone(), is_ahead.then(|| state.counts.encode()))
+                let value = is_ahead.then(|| (state.counts.encode(), state.counts.is_closed));
+                (state.base.clone(), value)
             });
-            let Some(value) = value else { return Ok(()) };
+            let Some((value, is_closed)) = value else { return Ok(()) };
             let (precondition, saved_over) = match &base {
                 Base::Etag(etag) => (Precondition::Etag(etag.clone()), Some(etag.as_str())),
                 Base::Absent | Base::Unknown => (Precondition::Absent, None),
             };
-            let saved = self.store.save(&name, value, precondition, None).await;
+            let time_to_live = is_closed.then_some(self.configuration.closed_retention);
+            let saved = self.store.save(&name, value, precondition, time_to_live).await;
             collection.with_summary(|state| {
                 state.is_ahead |= saved.is_err();
                 let next = saved.is_ok().then(|| self.store.next_etag(saved_over)).flatten();
@@ -308,5 +428,97 @@ impl Engine {
             }
         }
         Err(StoreError::new("the summary kept changing"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::{collection::vec, prelude::*, sample::Index};
+
+    use super::*;
+
+    fn key() -> CollectionKey {
+        CollectionKey::parse("tasks/shared/group").unwrap()
+    }
+
+    fn counts() -> impl Strategy<Value = Counts> {
+        let tally = prop::collection::btree_map("[a-c]{1,2}", 1..9u32, 0..3);
+        let count = (any::<u64>(), any::<u64>(), tally).prop_map(|(ordinal, first_number, tally)| Count {
+            ordinal,
+            first_number,
+            tally,
+        });
+        (prop::collection::btree_map(0..40u32, count, 0..9), vec(0..40u32, 0..30), any::<bool>()).prop_map(
+            |(pages, dead, is_closed)| {
+                let mut counts = Counts { pages, is_closed, ..Counts::default() };
+                for number in dead {
+                    counts.pages.remove(&number);
+                    counts.dead.insert(number);
+                }
+                counts
+            },
+        )
+    }
+
+    /// Any bytes, and a good summary with some of its bytes changed or its end cut off.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let changes = vec(any::<(Index, u8)>(), 0..4);
+        let damaged = (counts(), changes, any::<Index>()).prop_map(|(counts, changes, end)| {
+            let mut bytes = counts.encode().to_vec();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes.truncate(end.index(bytes.len() * 2));
+            bytes
+        });
+        prop_oneof![1 => vec(any::<u8>(), 0..200), 3 => damaged]
+    }
+
+    proptest! {
+        #[test]
+        fn any_stored_summary_is_read_or_refused(bytes in bytes()) {
+            if let Ok(counts) = Counts::decode(&key(), Some(bytes.into())) {
+                prop_assert_eq!(&Counts::decode(&key(), Some(counts.encode())).unwrap(), &counts);
+                counts.summary();
+                counts.live_pages_up_to(u32::MAX);
+            }
+        }
+
+        #[test]
+        fn what_is_written_is_read(counts in counts()) {
+            prop_assert_eq!(Counts::decode(&key(), Some(counts.encode())).unwrap(), counts);
+        }
+
+        #[test]
+        fn dead_pages_are_a_set(inserted in vec(0..60u32, 0..40), merged in vec((0..60u32, 0..60u32), 0..5)) {
+            let mut dead = DeadPages::default();
+            for &number in &inserted {
+                dead.insert(number);
+            }
+            dead = DeadPages::of_runs(dead.runs().chain(merged.iter().copied()));
+            let mut expected: BTreeSet<u32> = inserted.into_iter().collect();
+            expected.extend(merged.into_iter().flat_map(|(start, end)| start..end));
+            for number in 0..70 {
+                prop_assert_eq!(dead.contains(number), expected.contains(&number));
+                prop_assert_eq!(dead.count_below(number) as usize, expected.range(..number).count());
+            }
+            prop_assert_eq!(dead.last(), expected.last().copied());
+        }
+
+        #[test]
+        fn merging_knows_the_newest_and_every_dead_page(one in counts(), other in counts()) {
+            let mut merged = one.clone();
+            merged.merge(&other);
+            for number in 0..40 {
+                let is_dead = one.is_dead(number) || other.is_dead(number);
+                prop_assert_eq!(merged.is_dead(number), is_dead);
+                let ordinals = [&one, &other].map(|of| of.pages.get(&number).map(|count| count.ordinal));
+                let newest = if is_dead { None } else { ordinals[0].max(ordinals[1]) };
+                prop_assert_eq!(merged.pages.get(&number).map(|count| count.ordinal), newest);
+            }
+        }
     }
 }

@@ -32,20 +32,20 @@ pub(crate) struct Sweeper {
     engine: Arc<Engine>,
     names: Names,
     /// When each lease was last seen to change.
-    seen: HashMap<String, Seen>,
+    observed: HashMap<String, Observation>,
     /// The fencing number of this process' time as the sweeper.
     fencing: Option<u64>,
     /// No round has succeeded yet.
     is_first_round: bool,
 }
 
-struct Seen {
+struct Observation {
     precondition: Precondition,
     since: Instant,
 }
 
 /// Whether the holder of a lease can be taken for dead.
-enum Sign {
+enum LeaseState {
     Alive,
     /// With what a save over the lease must demand.
     Dead(Precondition),
@@ -59,7 +59,7 @@ const TOMBSTONE_LEASES: u32 = 240;
 impl Sweeper {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
         let names = Names::new(&engine.configuration);
-        Self { engine, names, seen: HashMap::new(), fencing: None, is_first_round: true }
+        Self { engine, names, observed: HashMap::new(), fencing: None, is_first_round: true }
     }
 
     pub(crate) async fn run(mut self) {
@@ -101,7 +101,7 @@ impl Sweeper {
             return Ok(());
         }
         for other in others {
-            if let Sign::Dead(precondition) = self.look(&self.names.lease(other.id)).await? {
+            if let LeaseState::Dead(precondition) = self.lease_state(&self.names.lease(other.id)).await? {
                 self.sweep(&other, precondition).await?;
             }
         }
@@ -218,9 +218,9 @@ impl Sweeper {
             item.precondition
         } else {
             self.fencing = None;
-            match self.sign(&name, item.value.is_some(), item.precondition) {
-                Sign::Alive => return Ok(false),
-                Sign::Dead(precondition) => precondition,
+            match self.judge(&name, item.value.is_some(), item.precondition) {
+                LeaseState::Alive => return Ok(false),
+                LeaseState::Dead(precondition) => precondition,
             }
         };
         let beat = item.value.map_or(0, |lease| lease.beat) + 1;
@@ -258,31 +258,31 @@ impl Sweeper {
         self.engine.configuration.lease.max(self.engine.configuration.sweep_every * 4)
     }
 
-    async fn look(&mut self, name: &str) -> Result<Sign, StoreError> {
+    async fn lease_state(&mut self, name: &str) -> Result<LeaseState, StoreError> {
         let item = bookkeeping::read::<Lease>(&*self.engine.store, name).await?;
         if item.value.is_some_and(|lease| lease.revoked) {
             // A sweep was cut short.
-            return Ok(Sign::Dead(item.precondition));
+            return Ok(LeaseState::Dead(item.precondition));
         }
-        Ok(self.sign(name, item.value.is_some(), item.precondition))
+        Ok(self.judge(name, item.value.is_some(), item.precondition))
     }
 
-    fn sign(&mut self, name: &str, exists: bool, precondition: Precondition) -> Sign {
+    fn judge(&mut self, name: &str, exists: bool, precondition: Precondition) -> LeaseState {
         if !exists {
-            self.seen.remove(name);
-            return Sign::Dead(precondition);
+            self.observed.remove(name);
+            return LeaseState::Dead(precondition);
         }
         let now = Instant::now();
         let patience = self.time_to_live() * 2;
-        match self.seen.get(name) {
-            Some(seen) if seen.precondition == precondition => {
-                if now - seen.since >= patience {
-                    return Sign::Dead(precondition);
+        match self.observed.get(name) {
+            Some(observed) if observed.precondition == precondition => {
+                if now - observed.since >= patience {
+                    return LeaseState::Dead(precondition);
                 }
             }
-            _ => drop(self.seen.insert(name.to_owned(), Seen { precondition, since: now })),
+            _ => drop(self.observed.insert(name.to_owned(), Observation { precondition, since: now })),
         }
-        Sign::Alive
+        LeaseState::Alive
     }
 }
 

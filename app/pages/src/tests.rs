@@ -2,9 +2,11 @@
 
 mod appends;
 mod commits;
+mod dead_pages;
 mod edits;
 mod lifecycle;
 mod model;
+mod numbers;
 mod reads;
 mod relaying;
 mod summaries;

@@ -12,10 +12,12 @@
 //! - Answers that come without a save (rejections, reads, repeats) are given only once the page in memory is
 //!   known to be the stored one, by reading its `ETag`.
 
+mod batch;
+mod known_page;
+
 use std::{
     collections::{HashMap, HashSet, hash_map},
     future::pending,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
 };
@@ -27,14 +29,17 @@ use tokio::{
 };
 use uuid::Uuid;
 
+use self::{
+    batch::{Applied, Batch, Verdict},
+    known_page::{Base, Known, Loaded},
+};
 use crate::{
-    CallContext, FirstAnswer, Limit, LimitExceeded, PageEdit, PageKey, Precondition, SaveError, StoreError,
-    Versioned,
-    collection::{Collection, Seed},
+    CallContext, PageKey, SaveError, StoreError, Versioned,
+    collection::{Collection, PageHint},
     command::{Command, Failure, Kind, Outcome},
     edit::Journal,
     engine::Engine,
-    page::{KeyRecord, Landed, Page, Remembered},
+    page::{Body, Landed},
     register::Note,
     relay::Confirmations,
 };
@@ -54,10 +59,12 @@ pub(crate) struct Writer {
     collection: Arc<Collection>,
     mailbox: mpsc::Receiver<Message>,
     confirmations: Arc<Confirmations>,
-    /// The page, when its stored state is known.
-    loaded: Option<Loaded>,
+    known: Known,
+    /// Where the page goes on with the numbers of the collection, once that was wanted.
+    first_number: Option<u64>,
     note: Option<Note>,
-    /// A save may have happened, or may yet, that nobody has seen the outcome of.
+    /// A save may have happened, or may yet, that nobody has seen the outcome of. Reading the page does not
+    /// settle that: a save over what was read does, since then the one in doubt can never happen any more.
     in_doubt: bool,
     /// Events of the page that the relay has; `true` once it has published them.
     relayed: HashMap<Uuid, bool>,
@@ -74,51 +81,15 @@ pub(crate) struct Writer {
     ended: bool,
 }
 
-struct Loaded {
-    page: Page,
-    base: Base,
-    /// Events in the stored outbox.
-    stored_events: usize,
-    /// The `ETag` is not known: read the page before the next save.
-    is_stale: bool,
-}
-
-/// What a save goes over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Base {
-    Absent,
-    Read(String),
-    /// Worked out, not read.
-    Guessed(String),
-}
-
-impl Base {
-    fn of(stored: Option<&Versioned>) -> Self {
-        stored.map_or(Self::Absent, |stored| Self::Read(stored.etag.clone()))
-    }
-
-    fn etag(&self) -> Option<&str> {
-        match self {
-            Self::Absent => None,
-            Self::Read(etag) | Self::Guessed(etag) => Some(etag),
-        }
-    }
-
-    fn precondition(&self) -> Precondition {
-        self.etag().map_or(Precondition::Absent, |etag| Precondition::Etag(etag.to_owned()))
-    }
-}
-
-/// A command of a batch, and what is to be answered once the batch is settled.
-struct Applied {
-    command: Box<dyn Command>,
-    verdict: Verdict,
-}
-
-enum Verdict {
-    Outcome(Outcome),
-    /// This page is full: the append belongs to the next one.
-    MovesOn,
+/// What a save is for.
+enum Purpose {
+    /// Edits; if none of them changes anything, there is no save.
+    Commands(Vec<Box<dyn Command>>),
+    /// To drop published events, or to make sure that a save in doubt can never happen any more.
+    Tidy,
+    /// The sweep's: what another process has left to be done is done here from now on. It saves also if there
+    /// is nothing left, so that a save which that process has under way is refused.
+    TakeOver,
 }
 
 enum Saved {
@@ -151,11 +122,13 @@ impl Writer {
         engine: Arc<Engine>,
         key: PageKey,
         mailbox: mpsc::Receiver<Message>,
-        seed: Option<Seed>,
+        hint: Option<PageHint>,
     ) -> Self {
-        let seed = seed.filter(|seed| seed.number == key.number());
-        // A seed that cannot be decoded is read again, and fails then.
-        let loaded = seed.and_then(|seed| Loaded::decode(&key, seed.stored).ok());
+        let hint = hint.filter(|hint| hint.number == key.number());
+        let first_number = hint.as_ref().and_then(|hint| hint.first_number);
+        // A hint that cannot be decoded is read again, and fails then.
+        let loaded = hint.and_then(|hint| Loaded::decode(&key, hint.stored).ok());
+        let known = loaded.map_or(Known::Nothing, Known::Loaded);
         Self {
             collection: engine.collection(key.collection()),
             engine,
@@ -163,7 +136,8 @@ impl Writer {
             key,
             mailbox,
             confirmations: Arc::default(),
-            loaded,
+            known,
+            first_number,
             note: None,
             in_doubt: false,
             relayed: HashMap::new(),
@@ -184,7 +158,7 @@ impl Writer {
         loop {
             let (duty, at) = self.duty();
             let draining = engine.draining.is_cancelled();
-            let due = async {
+            let next = async {
                 sleep_until(at).await;
                 match duty {
                     Duty::Wait => pending().await,
@@ -212,10 +186,10 @@ impl Writer {
                     self.failures = 0;
                 }
                 () = self.confirmations.changed.notified() => self.collect_confirmations(),
-                _permit = due => match duty {
+                _permit = next => match duty {
                     Duty::Wait => {}
                     Duty::Tidy | Duty::Resolve => {
-                        let done = self.commit(Vec::new(), true, false).await;
+                        let done = self.commit(Purpose::Tidy).await;
                         metrics::counter!("pages_tidy_saves_total").increment(1);
                         self.failures = if done.is_ok() { 0 } else { self.failures.saturating_add(1) };
                         self.busy_at = Instant::now();
@@ -235,7 +209,7 @@ impl Writer {
             let pause = if hurries { Duration::ZERO } else { pause };
             self.busy_at + pause.max(RETRY * self.failures.min(MOST_RETRIES))
         };
-        let stored_events = self.loaded.as_ref().map_or(0, |loaded| loaded.stored_events);
+        let stored_events = self.known.page().map_or(0, |loaded| loaded.stored_events);
         if self.in_doubt {
             (Duty::Resolve, after(RETRY))
         } else if stored_events > 0 && self.relayed.values().all(|&published| published) {
@@ -276,12 +250,12 @@ impl Writer {
 
     /// Does beforehand what most batches need and what pages can share: reads the page, and has it registered.
     async fn prepare(&mut self, kind: Kind) {
-        if self.loaded.as_ref().is_none_or(|loaded| loaded.is_stale) && self.load().await.is_err() {
+        if !self.known.can_be_saved_over() && self.load().await.is_err() {
             // The commit tries again, and answers.
             return;
         }
         // An edit of a page that does not exist changes nothing.
-        let is_there = self.loaded.as_ref().is_some_and(|loaded| loaded.base != Base::Absent);
+        let is_there = self.known.page().is_some_and(|loaded| loaded.base != Base::Absent);
         if kind == Kind::Append || is_there {
             drop(self.note_page().await);
         }
@@ -302,25 +276,25 @@ impl Writer {
             metrics::histogram!("pages_commands_per_save")
                 .record(f64::from(u32::try_from(commands.len()).unwrap_or(u32::MAX)));
             // What failed has been answered.
-            drop(self.commit(commands, false, false).await);
+            drop(self.commit(Purpose::Commands(commands)).await);
         }
         if !visits.is_empty() {
-            let taken_over = self.commit(Vec::new(), true, true).await;
+            let taken_over = self.commit(Purpose::TakeOver).await;
             for reply in visits {
                 drop(reply.send(taken_over.clone()));
             }
         }
     }
 
-    /// Applies the commands and saves, until that succeeds or cannot; answers them all. With `force` it saves
-    /// even if nothing changed; with `adopt` it takes over the work of all markers. Errors tell of the store;
-    /// the commands have been answered then, too.
-    async fn commit(
-        &mut self,
-        commands: Vec<Box<dyn Command>>,
-        force: bool,
-        adopt: bool,
-    ) -> Result<(), StoreError> {
+    /// Applies the commands, if it is for any, and saves, until that succeeds or cannot; answers them all.
+    /// Errors tell of the store; the commands have been answered then, too.
+    async fn commit(&mut self, purpose: Purpose) -> Result<(), StoreError> {
+        let adopts_work = matches!(purpose, Purpose::TakeOver);
+        let (commands, saves_unchanged) = match purpose {
+            Purpose::Commands(commands) => (commands, false),
+            Purpose::Tidy | Purpose::TakeOver => (Vec::new(), true),
+        };
+        let has_appends = commands.iter().any(|command| command.kind() == Kind::Append);
         let mut batch: Vec<Applied> = commands
             .into_iter()
             .map(|command| Applied { command, verdict: Verdict::Outcome(Outcome::Ran) })
@@ -329,23 +303,26 @@ impl Writer {
         let mut attempts = 0;
         let mut saved = false;
         let failure = loop {
-            if self.loaded.as_ref().is_none_or(|loaded| loaded.is_stale) {
+            if !self.known.can_be_saved_over() {
                 match self.load().await {
                     Ok(()) => is_fresh = true,
                     Err(cause) => break Failure::Unavailable(cause),
                 }
             }
-            if !self.apply(&mut batch) && !force {
+            if has_appends && let Err(cause) = self.learn_first_number().await {
+                break Failure::Unavailable(cause);
+            }
+            if !self.apply(&mut batch) && !saves_unchanged {
                 if is_fresh {
-                    self.settle(batch, saved, adopt);
+                    self.settle(batch, saved, adopts_work);
                     return Ok(());
                 }
                 match self.is_current().await {
                     Ok(true) => {
-                        self.settle(batch, saved, adopt);
+                        self.settle(batch, saved, adopts_work);
                         return Ok(());
                     }
-                    Ok(false) => self.loaded = None,
+                    Ok(false) => self.known = Known::Nothing,
                     Err(cause) => break Failure::Unavailable(cause),
                 }
                 continue;
@@ -357,7 +334,7 @@ impl Writer {
                 Saved::Landed => {
                     saved = true;
                     self.in_doubt = false;
-                    self.settle(batch, saved, adopt);
+                    self.settle(batch, saved, adopts_work);
                     return Ok(());
                 }
                 Saved::Overtaken => {
@@ -380,7 +357,7 @@ impl Writer {
 
     fn fail(&mut self, batch: Vec<Applied>, failure: &Failure) -> Result<(), StoreError> {
         // What is in memory may hold changes that are not stored.
-        self.loaded = None;
+        self.known = Known::Nothing;
         // The stored page may hold events that nobody here relays: look at it again.
         self.in_doubt |= self.note.is_some();
         for Applied { command, .. } in batch {
@@ -400,7 +377,29 @@ impl Writer {
     fn take(&mut self, stored: Option<Versioned>) -> Result<(), StoreError> {
         let loaded = Loaded::decode(&self.key, stored)?;
         self.engine.observe(&self.collection, self.key.number(), &loaded.page.body);
-        self.loaded = Some(loaded);
+        self.known = Known::Loaded(loaded);
+        Ok(())
+    }
+
+    /// A page that is begun goes on with the numbers of the one before it, which is sealed, and so final.
+    async fn learn_first_number(&mut self) -> Result<(), StoreError> {
+        let begins = self.known.page().is_some_and(|loaded| loaded.page.body.can_begin());
+        if self.first_number.is_some() || !begins {
+            return Ok(());
+        }
+        self.first_number = Some(match self.key.number().checked_sub(1) {
+            None => 1,
+            Some(before) => {
+                let before = self.key.collection().page(before);
+                let stored = self.engine.store.get(&before.to_string()).await?;
+                let value = stored.map(|stored| stored.value).unwrap_or_default();
+                let body = Body::decode_stored(&before, value)?;
+                if !body.sealed {
+                    return Err(StoreError::unreadable(OpenPageBefore { before }));
+                }
+                body.next_number()
+            }
+        });
         Ok(())
     }
 
@@ -408,19 +407,19 @@ impl Writer {
     async fn is_current(&self) -> Result<bool, StoreError> {
         let stored = self.engine.store.get(&self.name).await?;
         let etag = stored.as_ref().map(|stored| stored.etag.as_str());
-        Ok(self.loaded.as_ref().is_some_and(|loaded| loaded.base.etag() == etag))
+        Ok(self.known.page().is_some_and(|loaded| loaded.base.etag() == etag))
     }
 
     /// Runs all commands on the page in memory. Returns whether it changed.
     fn apply(&mut self, batch: &mut [Applied]) -> bool {
-        let Some(loaded) = &mut self.loaded else { return false };
+        let Some(loaded) = self.known.page_mut() else { return false };
         let relayed = &self.relayed;
         if relayed.values().any(|&published| published) {
             loaded.page.drop_published(|id| relayed.get(&id) == Some(&true));
         }
         self.journal.begin_batch();
         let now = self.engine.clock.now();
-        let mut desk = Desk {
+        let mut open = Batch {
             engine: &self.engine,
             collection: &self.collection,
             key: &self.key,
@@ -428,13 +427,14 @@ impl Writer {
             page: &mut loaded.page,
             journal: &mut self.journal,
             now,
+            first_number: self.first_number.unwrap_or_default(),
             last_event_id: &mut self.last_event_id,
             changed: false,
         };
         for Applied { command, verdict } in batch {
-            *verdict = desk.apply(&mut **command);
+            *verdict = open.apply(&mut **command);
         }
-        desk.changed
+        open.changed
     }
 
     /// Makes sure that the sweep would find this page if this process died.
@@ -447,7 +447,7 @@ impl Writer {
 
     async fn save(&mut self) -> Saved {
         let engine = self.engine.clone();
-        let Some(loaded) = &mut self.loaded else {
+        let Some(loaded) = self.known.page_mut() else {
             return Saved::Unresolved(StoreError::new("no page is loaded"));
         };
         let base_ordinal = loaded.page.body.ordinal;
@@ -456,10 +456,13 @@ impl Writer {
         let value = loaded.page.seal_commit(engine.process, number, engine.now(), retention);
         metrics::histogram!("pages_saved_bytes")
             .record(f64::from(u32::try_from(value.len()).unwrap_or(u32::MAX)));
+        let body = &loaded.page.body;
+        let is_over = body.closed && body.pending.is_empty() && loaded.page.outbox().is_empty();
+        let time_to_live = is_over.then_some(engine.configuration.closed_retention);
         let base = loaded.base.clone();
         let mut tries = 0;
         loop {
-            let saved = engine.store.save(&self.name, value.clone(), base.precondition(), None).await;
+            let saved = engine.store.save(&self.name, value.clone(), base.precondition(), time_to_live).await;
             let error = match saved {
                 Ok(()) => {
                     self.landed(&base);
@@ -484,7 +487,7 @@ impl Writer {
             if let Err(cause) = self.take(found) {
                 return Saved::Unresolved(cause);
             }
-            let Some(loaded) = &self.loaded else { return Saved::Overtaken };
+            let Some(loaded) = self.known.page() else { return Saved::Overtaken };
             return match loaded.page.body.landed(engine.process, number, base_ordinal) {
                 Landed::Yes => {
                     metrics::counter!("pages_saves_total", "outcome" => "landed").increment(1);
@@ -507,13 +510,7 @@ impl Writer {
         if matches!(base, Base::Guessed(_)) {
             metrics::counter!("pages_etag_guess_total", "result" => "right").increment(1);
         }
-        if let Some(loaded) = &mut self.loaded {
-            loaded.stored_events = loaded.page.outbox().len();
-            match self.engine.store.next_etag(base.etag()) {
-                Some(etag) => loaded.base = Base::Guessed(etag),
-                None => loaded.is_stale = true,
-            }
-        }
+        self.known.saved(self.engine.store.next_etag(base.etag()));
     }
 
     /// Reads the page after a failed save, for as long as the store may take to come back.
@@ -537,10 +534,10 @@ impl Writer {
     }
 
     /// The page in memory is the stored one: tells everybody whom it concerns.
-    fn settle(&mut self, batch: Vec<Applied>, saved: bool, adopt: bool) {
+    fn settle(&mut self, batch: Vec<Applied>, saved: bool, adopts_work: bool) {
         self.hand_over_events(saved);
-        self.take_up_work(saved, adopt);
-        let Some(Loaded { page, .. }) = &self.loaded else { return };
+        self.take_up_work(saved, adopts_work);
+        let Some(Loaded { page, .. }) = self.known.page() else { return };
         let (engine, number) = (&self.engine, self.key.number());
         if saved {
             engine.observe(&self.collection, number, &page.body);
@@ -566,19 +563,20 @@ impl Writer {
 
     fn move_on(&self, command: Box<dyn Command>) {
         let next = self.key.number() + 1;
-        if next >= self.engine.configuration.pages_per_collection {
-            command.answer(Outcome::Failed(Failure::LimitExceeded(pages_limit(&self.engine, next))));
+        if let Some(exceeded) = self.collection.exceeded_pages(&self.engine, next) {
+            command.answer(Outcome::Failed(Failure::LimitExceeded(exceeded)));
             return;
         }
         // Most likely it does not exist yet. If it does, the first save finds out.
-        let seed = Seed { number: next, stored: None };
-        self.engine.submit(&self.key.collection().page(next), command, Some(seed));
+        let first_number = self.known.page().map(|loaded| loaded.page.body.next_number());
+        let hint = PageHint { number: next, stored: None, first_number };
+        self.engine.submit(&self.key.collection().page(next), command, Some(hint));
     }
 
     /// Gives the relay the events that it does not have: own ones, and those that another process has
     /// committed, which must go out before anything that follows them.
     fn hand_over_events(&mut self, saved: bool) {
-        let Some(Loaded { page, .. }) = &self.loaded else { return };
+        let Some(Loaded { page, .. }) = self.known.page() else { return };
         let outbox = page.outbox();
         for event in outbox {
             if let hash_map::Entry::Vacant(vacant) = self.relayed.entry(event.id) {
@@ -593,11 +591,11 @@ impl Writer {
         }
     }
 
-    fn take_up_work(&mut self, saved: bool, adopt: bool) {
-        let Some(Loaded { page, .. }) = &self.loaded else { return };
+    fn take_up_work(&mut self, saved: bool, adopts_work: bool) {
+        let Some(Loaded { page, .. }) = self.known.page() else { return };
         let set = &page.body.pending;
         self.working.retain(|marker| set.contains(marker));
-        let mut own: Vec<String> = if adopt { set.clone() } else { Vec::new() };
+        let mut own: Vec<String> = if adopts_work { set.clone() } else { Vec::new() };
         if saved {
             own.append(&mut self.journal.markers);
         }
@@ -615,152 +613,6 @@ impl Drop for Writer {
         if !self.ended {
             self.engine.end_writer(&self.key, || true);
         }
-    }
-}
-
-impl Loaded {
-    fn decode(key: &PageKey, stored: Option<Versioned>) -> Result<Self, StoreError> {
-        let base = Base::of(stored.as_ref());
-        let page = match stored {
-            Some(stored) => Page::decode(key, stored.value)?,
-            None => Page::absent(),
-        };
-        Ok(Self { stored_events: page.outbox().len(), page, base, is_stale: false })
-    }
-}
-
-/// The page of a batch while its commands are applied.
-struct Desk<'batch> {
-    engine: &'batch Engine,
-    collection: &'batch Collection,
-    key: &'batch PageKey,
-    page: &'batch mut Page,
-    journal: &'batch mut Journal,
-    now: jiff::Timestamp,
-    last_event_id: &'batch mut u128,
-    /// Events of this page that the relay counts already.
-    relayed: usize,
-    changed: bool,
-}
-
-impl Desk<'_> {
-    fn apply(&mut self, command: &mut dyn Command) -> Verdict {
-        if command.is_abandoned() {
-            return Verdict::Outcome(Outcome::Ran);
-        }
-        match self.before(command).unwrap_or_else(|| self.run(command)) {
-            Ok(verdict) => verdict,
-            Err(failure) => Verdict::Outcome(Outcome::Failed(failure)),
-        }
-    }
-
-    /// What is decided without running the edit.
-    fn before(&mut self, command: &dyn Command) -> Option<Result<Verdict, Failure>> {
-        if let Some(key) = command.key() {
-            match self.page.body.remembered(key) {
-                Some(Remembered::Answer(entry)) => {
-                    let first = FirstAnswer { page: self.key.clone(), entry };
-                    return Some(Ok(Verdict::Outcome(Outcome::Repeated(first))));
-                }
-                Some(Remembered::OtherRequest) => return Some(Err(Failure::KeyReused)),
-                None => {}
-            }
-        }
-        if command.kind() == Kind::Edit {
-            return None;
-        }
-        if self.page.body.closed {
-            return Some(Err(Failure::Closed));
-        }
-        if self.page.body.sealed || self.is_full() {
-            self.seal();
-            return Some(Ok(Verdict::MovesOn));
-        }
-        None
-    }
-
-    fn run(&mut self, command: &mut dyn Command) -> Result<Verdict, Failure> {
-        let entries_before = self.page.body.entries.len();
-        let ran = {
-            let mut event_id = event_ids(self.engine, self.now, self.last_event_id);
-            let mut edit = PageEdit::new(self.key, self.page, self.now, &mut event_id, self.journal);
-            catch_unwind(AssertUnwindSafe(|| command.run(&mut edit)))
-        };
-        match ran {
-            Ok(true) => {
-                if let Err(failure) = self.check(command.kind(), entries_before) {
-                    self.journal.undo(self.page);
-                    return Err(failure);
-                }
-                self.accept(command);
-                Ok(Verdict::Outcome(Outcome::Ran))
-            }
-            Ok(false) => {
-                self.journal.undo(self.page);
-                Ok(Verdict::Outcome(Outcome::Ran))
-            }
-            Err(panic) => {
-                self.journal.undo(self.page);
-                Ok(Verdict::Outcome(Outcome::Panicked(panic)))
-            }
-        }
-    }
-
-    /// The limits, after the edit has run.
-    fn check(&self, kind: Kind, entries_before: usize) -> Result<(), Failure> {
-        let configuration = &self.engine.configuration;
-        if self.journal.put_into_closed {
-            return Err(Failure::Closed);
-        }
-        let page = &*self.page;
-        if self.journal.emitted(page) {
-            let waiting = page.outbox().len();
-            let waiting_anywhere = self.engine.relay.unpublished() + waiting - self.relayed;
-            if waiting > configuration.outbox_events_per_page
-                || page.outbox_bytes > configuration.outbox_bytes_per_page
-                || waiting_anywhere > configuration.outbox_events
-            {
-                metrics::counter!("pages_backlogs_total").increment(1);
-                return Err(Failure::Backlog { waiting: waiting_anywhere });
-            }
-        }
-        let exceeds =
-            |limit, allowed, found| Err(Failure::LimitExceeded(LimitExceeded { limit, allowed, found }));
-        if kind == Kind::Append && page.body.entries.len() > entries_before {
-            let entries = self.collection.entries_elsewhere(self.key.number()) + page.body.entries.len();
-            if entries > configuration.entries_per_collection {
-                return exceeds(Limit::EntriesPerCollection, configuration.entries_per_collection, entries);
-            }
-        }
-        if self.journal.changed(page) && page.bytes() > configuration.page_bytes {
-            return exceeds(Limit::PageBytes, configuration.page_bytes, page.bytes());
-        }
-        Ok(())
-    }
-
-    fn accept(&mut self, command: &dyn Command) {
-        self.changed |= self.journal.changed(self.page);
-        let by_edit = command.kind() == Kind::Edit;
-        if let Some(key) = command.key()
-            && let Some(entry) = self.journal.take_first_put()
-        {
-            let record = KeyRecord::new(key, entry, self.now.as_millisecond(), by_edit);
-            self.page.push_key(record, self.engine.configuration.edit_keys_per_page);
-        }
-        if !by_edit && self.is_full() {
-            self.seal();
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        let configuration = &self.engine.configuration;
-        self.page.body.entries.len() >= configuration.entries_per_page
-            || self.page.content_bytes >= configuration.full_page_bytes
-    }
-
-    fn seal(&mut self) {
-        self.changed |= !self.page.body.sealed;
-        self.page.body.sealed = true;
     }
 }
 
@@ -792,30 +644,9 @@ async fn within(context: Option<Arc<dyn CallContext>>, work: impl Future<Output 
     }
 }
 
-pub(crate) fn pages_limit(engine: &Engine, number: u32) -> LimitExceeded {
-    LimitExceeded {
-        limit: Limit::PagesPerCollection,
-        allowed: engine.configuration.pages_per_collection as usize,
-        found: number as usize + 1,
-    }
-}
-
-/// `UUIDv7` of this moment, each greater than the one before.
-fn event_ids<'a>(
-    engine: &'a Engine,
-    now: jiff::Timestamp,
-    last: &'a mut u128,
-) -> impl FnMut() -> Uuid + use<'a> {
-    let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or_default();
-    move || {
-        let mut chance = [0; 10];
-        let (high, low) = chance.split_at_mut(2);
-        high.copy_from_slice(&engine.random.number().to_be_bytes()[..2]);
-        low.copy_from_slice(&engine.random.number().to_be_bytes());
-        // Room to count up without touching the variant.
-        low[0] &= 0b1101_1111;
-        let id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &chance).into_uuid().as_u128();
-        *last = id.max(*last + 1);
-        Uuid::from_u128(*last)
-    }
+/// Appends go to a page only once the one before it is sealed.
+#[derive(Debug, thiserror::Error)]
+#[error("page {before} is not sealed, and another one follows it")]
+struct OpenPageBefore {
+    before: PageKey,
 }

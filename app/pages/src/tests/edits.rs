@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::world::{
     Refusal, Replica, World, add, collection, emit, eventually, extend, key, keyed, remove, text,
 };
-use crate::{Configuration, EditError, Entry, Once, PageEdit, PageKey};
+use crate::{Configuration, EditError, Entry, FirstAnswer, Limit, LimitExceeded, Once, PageEdit, PageKey};
 
 fn users() -> PageKey {
     collection("users").page(7)
@@ -30,8 +30,13 @@ async fn a_put_counts_versions_and_a_removed_entry_begins_again() {
     };
     let (versions, later, removed, nothing, again) = replica.pages.edit(&users(), edit).await.unwrap();
     assert_eq!((versions, later), ([1, 1], [2, 2]));
-    let second =
-        Entry { id: "ann".to_owned(), version: 2, label: "b".to_owned(), value: Bytes::from_static(b"2") };
+    let second = Entry {
+        id: "ann".to_owned(),
+        version: 2,
+        label: "b".to_owned(),
+        value: Bytes::from_static(b"2"),
+        number: 0,
+    };
     assert_eq!((removed, nothing, again), (Some(second), None, 1));
     assert_eq!(world.memory.page(&users()).get("ann").unwrap().label, "c");
 }
@@ -91,7 +96,8 @@ async fn an_edit_under_a_key_is_carried_out_once() {
     for replica in [&one, &world.replica("two")] {
         let Once::Again(first) = rename(replica, 2, "other").await.unwrap() else { panic!("renamed twice") };
         assert_eq!(first.page, users());
-        assert_eq!((first.entry.version, text(&first.entry.value)), (2, "ann,first"));
+        let entry = first.entry.unwrap();
+        assert_eq!((entry.version, text(&entry.value)), (2, "ann,first"));
     }
     let reused = one.pages.edit_once(&users(), keyed(2, 9), extend("ann", "other")).await;
     assert!(matches!(reused, Err(EditError::KeyReused)), "{reused:?}");
@@ -99,16 +105,61 @@ async fn an_edit_under_a_key_is_carried_out_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_edit_that_puts_nothing_is_not_remembered() {
+async fn an_edit_that_puts_nothing_is_remembered_too() {
     let world = World::new(1);
     let replica = world.replica("one");
-    let tell = |page: &mut PageEdit<'_>| {
-        emit(page, "ann", 1, "told");
-        Ok::<_, Refusal>(())
-    };
-    for _ in 0..2 {
-        assert_eq!(replica.pages.edit_once(&users(), key(1), tell).await.unwrap(), Once::First(()));
+    replica.pages.edit(&users(), add("ann")).await.unwrap();
+    let remove_once = remove("ann", None);
+    replica.pages.edit_once(&users(), key(1), remove_once.clone()).await.unwrap();
+    replica.pages.edit(&users(), add("ann")).await.unwrap();
+    let look = |page: &mut PageEdit<'_>| Ok::<_, Refusal>(page.entries().len());
+    assert_eq!(replica.pages.edit_once(&users(), key(2), look).await.unwrap(), Once::First(1));
+    for replica in [&replica, &world.replica("two")] {
+        let again = replica.pages.edit_once(&users(), key(1), remove_once.clone()).await.unwrap();
+        let nothing = FirstAnswer { page: users(), entry: None, answer: Bytes::new() };
+        assert_eq!(again, Once::Again(nothing.clone()));
+        assert_eq!(replica.pages.edit_once(&users(), key(2), look).await.unwrap(), Once::Again(nothing));
     }
+    assert_eq!(text(&world.memory.page(&users()).get("ann").unwrap().value), "ann");
+}
+
+/// Puts an entry, and answers so many bytes.
+fn answering(name: &str, bytes: usize) -> impl Fn(&mut PageEdit<'_>) -> Result<(), Refusal> + Clone + use<> {
+    let name = name.to_owned();
+    move |page: &mut PageEdit<'_>| {
+        page.put(&name, "answered", Bytes::new());
+        page.answer(Bytes::from(vec![7; bytes]));
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_may_say_what_its_repeats_are_told() {
+    let world = World::new(1);
+    let one = world.replica("one");
+    let collection = users().collection().clone();
+    assert_eq!(one.pages.edit_once(&users(), key(1), answering("ann", 4096)).await.unwrap(), Once::First(()));
+    one.pages.append(&collection, Some(key(2)), answering("bob", 1)).await.unwrap();
+    one.pages.edit(&users(), remove("ann", None)).await.unwrap();
+    for replica in [&one, &world.replica("two")] {
+        let again = replica.pages.edit_once(&users(), key(1), answering("ann", 4096)).await.unwrap();
+        let told = FirstAnswer { page: users(), entry: None, answer: Bytes::from(vec![7; 4096]) };
+        assert_eq!(again, Once::Again(told));
+        let again = replica.pages.append(&collection, Some(key(2)), answering("bob", 1)).await.unwrap();
+        let told = FirstAnswer { page: collection.page(0), entry: None, answer: Bytes::from_static(&[7]) };
+        assert_eq!(again, Once::Again(told));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_too_long_fails_its_edit() {
+    let world = World::new(1);
+    let replica = world.replica("one");
+    let refused = replica.pages.edit_once(&users(), key(1), answering("ann", 4097)).await;
+    let limit = LimitExceeded { limit: Limit::AnswerBytes, allowed: 4096, found: 4097 };
+    assert!(matches!(&refused, Err(EditError::LimitExceeded(told)) if *told == limit), "{refused:?}");
+    assert_eq!(world.memory.page(&users()).entries(), []);
+    replica.pages.edit_once(&users(), key(1), answering("ann", 1)).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 use prost::Message;
 use tokio::{
@@ -19,7 +20,7 @@ use super::world::{
     Edited, Rates, Refusal, Replica, World, add, collection, eventually, keyed, remove, text,
 };
 use crate::{
-    CollectionKey, Configuration, EditError, Once, PageKey, bookkeeping::Directory, summary::Counts,
+    CollectionKey, Configuration, EditError, Once, PageEdit, PageKey, bookkeeping::Directory, summary::Counts,
 };
 
 /// What one client does next. Numbers pick a replica, a collection or an entry from those there are.
@@ -42,6 +43,11 @@ enum Action {
         replica: usize,
         entry: usize,
         conditional: bool,
+    },
+    /// Twice at the same time, on two replicas, as two requests with one key.
+    RemoveTwice {
+        replica: usize,
+        entry: usize,
     },
     Read {
         replica: usize,
@@ -82,6 +88,8 @@ fn action() -> impl Strategy<Value = Action> {
         6 => (replica.clone(), entry.clone()).prop_map(|(replica, entry)| Action::Extend { replica, entry }),
         1 => (replica.clone(), entry.clone(), any::<bool>())
             .prop_map(|(replica, entry, conditional)| Action::Remove { replica, entry, conditional }),
+        2 => (replica.clone(), entry.clone())
+            .prop_map(|(replica, entry)| Action::RemoveTwice { replica, entry }),
         2 => (replica, entry).prop_map(|(replica, entry)| Action::Read { replica, entry }),
         1 => (0..600u64).prop_map(|milliseconds| Action::Pause { milliseconds }),
     ]
@@ -227,6 +235,7 @@ impl Run {
                     Err(_) => {}
                 }
             }
+            Action::RemoveTwice { replica, entry } => self.remove_twice(replica, entry, client, step).await,
             Action::Read { replica, entry } => {
                 let Some(known) = self.pick(entry) else { return };
                 let Ok(view) = self.replica(replica).pages.read(&known.page).await else { return };
@@ -280,6 +289,42 @@ impl Run {
             sleep(Duration::from_millis(300)).await;
         }
         self.ledger.lock().unwrap().adds.push((names, Told::Unknown));
+    }
+
+    async fn remove_twice(&self, replica: usize, entry: usize, client: usize, step: usize) {
+        let Some(known) = self.pick(entry) else { return };
+        // It may happen from now on.
+        self.ledger.lock().unwrap().removals.entry(known.name.clone()).or_insert(Told::Unknown);
+        let request = keyed(u64::try_from(client * 1000 + step).unwrap(), 8);
+        let edit = |answer: &'static str| {
+            let remove = remove(&known.name, None);
+            move |page: &mut PageEdit<'_>| {
+                remove(page)?;
+                page.answer(Bytes::from_static(answer.as_bytes()));
+                Ok::<_, Refusal>(answer)
+            }
+        };
+        let (one, other) = (self.replica(replica), self.replica(1 - replica));
+        let (one, other) = tokio::join!(
+            one.pages.edit_once(&known.page, request, edit("one")),
+            other.pages.edit_once(&known.page, request, edit("other"))
+        );
+        let told: BTreeSet<Bytes> = [one, other]
+            .into_iter()
+            .filter_map(|answer| match answer {
+                Ok(Once::First(answer)) => Some(Bytes::from_static(answer.as_bytes())),
+                Ok(Once::Again(first)) => {
+                    assert_eq!((first.page, first.entry), (known.page.clone(), None));
+                    Some(first.answer)
+                }
+                Err(EditError::KeyReused) => panic!("the same request was taken for another"),
+                Err(_) => None,
+            })
+            .collect();
+        assert!(told.len() <= 1, "one request was carried out twice: {told:?}");
+        if !told.is_empty() {
+            self.ledger.lock().unwrap().removals.insert(known.name.clone(), Told::Done);
+        }
     }
 
     fn knows(&self, name: &str, page: PageKey) {
@@ -370,7 +415,10 @@ impl Run {
                     ledger.words.insert((known.name, name.clone()), Told::Unknown);
                 }
             }
-            Action::Remove { .. } | Action::Read { .. } | Action::Pause { .. } => {}
+            Action::Remove { .. }
+            | Action::RemoveTwice { .. }
+            | Action::Read { .. }
+            | Action::Pause { .. } => {}
         }
     }
 
@@ -421,6 +469,7 @@ impl Run {
             }
         }
 
+        self.compare_numbers();
         let told = self.told_by_events();
         for (names, outcome) in &ledger.adds {
             let added: Vec<&String> = names.iter().filter(|name| told.contains_key(*name)).collect();
@@ -465,8 +514,33 @@ impl Run {
             let stored = self.world.memory.peek(&format!("{key}/summary")).map(|stored| stored.value);
             let counts = Counts::decode(key, stored).unwrap().summary();
             assert_eq!(counts.tally, tally, "the counts of {key} have not healed");
+            let live: Vec<u32> = counts.live_pages.iter().map(|page| page.number).collect();
+            for number in 0..counts.pages {
+                let page = self.world.memory.page(&key.page(number));
+                let is_dead = page.is_sealed() && page.entries().is_empty();
+                assert!(
+                    !(is_dead && live.contains(&number)),
+                    "page {number} of {key} is counted, and is dead"
+                );
+                assert!(is_dead || number >= counts.dead_before, "page {number} of {key} is not dead");
+            }
             let read = self.replica(0).pages.summary(key).await.unwrap();
             assert_eq!(read.tally, tally);
+        }
+    }
+
+    /// Numbers follow each other over the pages of a collection, and none is given twice.
+    fn compare_numbers(&self) {
+        for key in &self.collections {
+            let mut next = 1;
+            let bodies = (0..).map(|number| self.world.memory.page(&key.page(number)));
+            for page in bodies.take_while(|page| page.first_number() > 0) {
+                assert_eq!(page.first_number(), next, "{} does not go on with the numbers", page.key());
+                next = page.body().next_number();
+                let numbers: Vec<u64> = page.entries().iter().map(|entry| entry.number).collect();
+                assert!(numbers.is_sorted_by(|one, other| one < other), "{numbers:?}");
+                assert!(numbers.iter().all(|number| (page.first_number()..next).contains(number)));
+            }
         }
     }
 
@@ -508,9 +582,10 @@ fn entry_of(key: &CollectionKey, name: &str, answer: Edited<Once<u32>>) -> Optio
     match answer {
         Ok(Once::First(number)) => Some((name.to_owned(), key.page(number))),
         Ok(Once::Again(first)) => {
-            assert_eq!(text(&first.entry.value), first.entry.id, "not the first answer");
-            assert_eq!(first.entry.version, 1);
-            Some((first.entry.id, first.page))
+            let entry = first.entry.expect("an add puts an entry");
+            assert_eq!(text(&entry.value), entry.id, "not the first answer");
+            assert_eq!(entry.version, 1);
+            Some((entry.id, first.page))
         }
         Err(EditError::KeyReused) => panic!("the same request was taken for another"),
         Err(EditError::Rejected(refusal)) => panic!("a fresh name was refused: {refusal:?}"),

@@ -142,6 +142,11 @@ impl Memory {
         items.keys().filter(|key| key.starts_with(prefix)).cloned().collect()
     }
 
+    /// The items that have not expired.
+    pub fn living(&self, prefix: &str) -> Vec<String> {
+        self.keys(prefix).into_iter().filter(|key| self.peek(key).is_some()).collect()
+    }
+
     /// Replaces the item behind everybody's back.
     pub fn put(&self, key: &str, value: Bytes) {
         let mut items = self.items.lock().unwrap();
@@ -433,7 +438,7 @@ impl StateStore for ReplicaStore {
         {
             return Err(down());
         }
-        assert!((1..=16).contains(&keys.len()), "{} items in one read", keys.len());
+        assert!((1..=64).contains(&keys.len()), "{} items in one read", keys.len());
         self.memory.count(Call::GetMany, &keys[0]);
         let found = keys.iter().map(|key| self.memory.get(key)).collect();
         self.fate.step().await;

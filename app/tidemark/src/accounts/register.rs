@@ -45,7 +45,8 @@ pub async fn register(
     let (user, replayed) = match role.users.register(new, key).await.map_err(refuse)? {
         Once::First(user) => (user, false),
         Once::Again(first) => {
-            let record = users::read(&first.entry, first.page.number());
+            let entry = first.entry.ok_or_else(Refusal::internal)?;
+            let record = users::read(&entry, first.page.number());
             (record.map_err(|fault| refusals::internal(&fault))?.user, true)
         }
     };

@@ -12,6 +12,7 @@ use tidemark_pages::{Precondition, SaveError, StateStore, StoreError, Versioned}
 
 use super::save_queue::{SaveQueue, save_error};
 use super::sidecar::{Sidecar, SidecarError, measured, outgoing};
+
 /// Keys that the sidecar reads at the same time for one bulk request.
 const BULK_PARALLELISM: i32 = 16;
 

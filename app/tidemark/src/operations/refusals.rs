@@ -31,7 +31,7 @@ pub fn of_edit<R>(fault: EditError<R>) -> Refusal {
         EditError::Closed => Refusal::new(Reason::NotFound, "it was deleted"),
         EditError::LimitExceeded(exceeded) => {
             let reason = match exceeded.limit {
-                Limit::PageBytes => Reason::PageFull,
+                Limit::PageBytes | Limit::AnswerBytes => Reason::PageFull,
                 Limit::EntriesPerCollection | Limit::PagesPerCollection => Reason::LimitReached,
             };
             Refusal::new(reason, exceeded.to_string())
@@ -42,7 +42,7 @@ pub fn of_edit<R>(fault: EditError<R>) -> Refusal {
         EditError::Conflict { .. } => {
             Refusal::new(Reason::Conflict, "others are changing the same entries; try again")
         }
-        EditError::Unavailable(cause) => unavailable("the state store is unavailable", &cause),
+        EditError::Unavailable(cause) => of_read(&cause),
         EditError::OutcomeUnknown(cause) => unavailable(
             "the state store is unavailable; whether the change was made is unknown, so repeat it with its \
              Idempotency-Key",
@@ -51,7 +51,10 @@ pub fn of_edit<R>(fault: EditError<R>) -> Refusal {
     }
 }
 
-/// The refusal behind a failed read.
+/// The refusal behind a failed read. What lies there and cannot be read will not be readable after a pause.
 pub fn of_read(fault: &StoreError) -> Refusal {
+    if fault.is_unreadable() {
+        return internal(fault);
+    }
     unavailable("the state store is unavailable", fault)
 }

@@ -58,7 +58,8 @@ pub async fn add_comment(
     let (comment, replayed) = match added {
         Once::First(comment) => (comment, false),
         Once::Again(first) => {
-            let (page, entry) = (first.page.number(), first.entry);
+            let page = first.page.number();
+            let entry = first.entry.ok_or_else(Refusal::internal)?;
             let comment = stored::read_comment(id, page, &entry.id, entry.value);
             (comment.map_err(|fault| refusals::internal(&fault))?, true)
         }

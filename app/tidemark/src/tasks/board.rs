@@ -122,6 +122,9 @@ pub struct FirstComments {
     pub count: u64,
 }
 
+/// No collection ever has a page with a greater number: a cursor that names one is made up.
+pub const LARGEST_PAGE: u32 = 1 << 24;
+
 /// Pages of one collection read by one request to the store.
 pub const PAGES_AT_A_TIME: u32 = 16;
 
@@ -251,6 +254,7 @@ mod tests {
             version: 1,
             label: String::new(),
             value: Bytes::new(),
+            number: 0,
         };
         names.iter().map(entry).collect()
     }

@@ -42,7 +42,8 @@ pub async fn create_group(
     let (group, replayed) = match created.map_err(refusals::of_edit)? {
         Once::First(group) => (group, false),
         Once::Again(first) => {
-            let group = board::read_group(first.page.number(), &first.entry);
+            let entry = first.entry.ok_or_else(Refusal::internal)?;
+            let group = board::read_group(first.page.number(), &entry);
             (group.map_err(|fault| refusals::internal(&fault))?, true)
         }
     };

@@ -44,7 +44,8 @@ pub async fn create_task(
     let (task, replayed) = match created {
         Once::First(task) => (task, false),
         Once::Again(first) => {
-            let task = board::read_task(group_id, first.page.number(), &first.entry);
+            let entry = first.entry.ok_or_else(Refusal::internal)?;
+            let task = board::read_task(group_id, first.page.number(), &entry);
             (task.map_err(|fault| refusals::internal(&fault))?, true)
         }
     };

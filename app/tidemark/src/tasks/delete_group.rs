@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidemark_api::{Reason, Refusal, groups::DeleteGroup, values::Nothing};
 use tidemark_domain::{Change, GroupId};
-use tidemark_pages::PageEdit;
+use tidemark_pages::{Once, PageEdit};
 
 use super::{
     TasksRole,
@@ -40,7 +40,15 @@ pub async fn delete_group(
         Ok::<_, EditGroupError>(marker)
     };
     let page = groups_of(&caller.workspace).page(id.page());
-    let marker = role.board.pages.edit(&page, delete).await.map_err(|fault| refusals::of_group(id, fault))?;
-    role.cascades.finished(&role.board.pages, &page, &marker).await;
-    Ok(Nothing {}.into())
+    let deleted = match call.identity(&id.to_string(), &input) {
+        Some(key) => role.board.pages.edit_once(&page, key.into(), delete).await,
+        None => role.board.pages.edit(&page, delete).await.map(Once::First),
+    };
+    match deleted.map_err(|fault| refusals::of_group(id, fault))? {
+        Once::First(marker) => {
+            role.cascades.finished(&role.board.pages, &page, &marker).await;
+            Ok(Nothing {}.into())
+        }
+        Once::Again(_) => Ok(Answer::from(Nothing {}).replayed(true)),
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidemark_api::{Refusal, tasks::DeleteTask, values::Nothing};
 use tidemark_domain::{Change, TaskId};
-use tidemark_pages::PageEdit;
+use tidemark_pages::{Once, PageEdit};
 
 use super::{
     TasksRole,
@@ -35,6 +35,10 @@ pub async fn delete_task(
         Ok::<_, EditTaskError>(())
     };
     let page = tasks_of(&caller.workspace, id.group()).page(id.page());
-    role.board.pages.edit(&page, delete).await.map_err(|fault| refusals::of_task(id, fault))?;
-    Ok(Nothing {}.into())
+    let deleted = match call.identity(&id.to_string(), &input) {
+        Some(key) => role.board.pages.edit_once(&page, key.into(), delete).await,
+        None => role.board.pages.edit(&page, delete).await.map(Once::First),
+    };
+    let deleted = deleted.map_err(|fault| refusals::of_task(id, fault))?;
+    Ok(Answer::from(Nothing {}).replayed(matches!(deleted, Once::Again(_))))
 }

@@ -78,7 +78,8 @@ pub async fn edit_task<O: Operation>(
     let (task, replayed) = match edited.map_err(|fault| refusals::of_task(id, fault))? {
         Once::First(task) => (task, false),
         Once::Again(first) => {
-            let task = board::read_task(id.group(), id.page(), &first.entry);
+            let entry = first.entry.ok_or_else(Refusal::internal)?;
+            let task = board::read_task(id.group(), id.page(), &entry);
             (task.map_err(|fault| internal(&fault))?, true)
         }
     };

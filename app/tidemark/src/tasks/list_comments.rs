@@ -30,7 +30,7 @@ pub async fn list_comments(
     let task = role.board.task(workspace, id).await?;
     task.ok_or_else(|| Refusal::not_found("task", id))?;
     let collection = comments_of(workspace, id);
-    if from >= role.board.pages.pages_per_collection() {
+    if from > board::LARGEST_PAGE {
         return Err(paging::refuse_cursor());
     }
     let mut comments = Vec::new();

@@ -78,7 +78,8 @@ async fn newest_first(
 ) -> Result<(Vec<Group>, Option<String>), Refusal> {
     let collection = groups_of(workspace);
     let (mut last, mut after) = match position {
-        Some((page, _)) if page >= board.pages.pages_per_collection() => return Err(paging::refuse_cursor()),
+        // The list is walked down from here: not from where nothing ever was.
+        Some((page, _)) if page > last_page(board, workspace).await? => return Err(paging::refuse_cursor()),
         Some((page, seen)) => (page, Some(seen)),
         None => (last_page(board, workspace).await?, None),
     };

@@ -65,7 +65,8 @@ pub async fn update_group(
     let (group, replayed) = match updated.map_err(|fault| refusals::of_group(id, fault))? {
         Once::First(group) => (group, false),
         Once::Again(first) => {
-            let group = board::read_group(id.page(), &first.entry);
+            let entry = first.entry.ok_or_else(Refusal::internal)?;
+            let group = board::read_group(id.page(), &entry);
             (group.map_err(|fault| internal(&fault))?, true)
         }
     };
