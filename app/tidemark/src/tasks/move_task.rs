@@ -51,7 +51,7 @@ pub async fn handle(
     edit_task(&role, &caller, id, if_match, move |task, now| {
         let rank = match &high {
             Some(high) => Rank::between(low.as_ref(), high).unwrap_or_else(|_| task.rank.clone()),
-            None => Rank::last(low.as_ref(), now),
+            None => Rank::last(low.as_ref(), now).unwrap_or_else(|_| task.rank.clone()),
         };
         Ok(Task { rank, status: status.unwrap_or(task.status), ..task.clone() })
     })
