@@ -38,14 +38,15 @@ pub async fn handle(
     JsonBody { value: body, .. }: JsonBody<Credentials>,
 ) -> Result<Json<LoggedIn>, Problem> {
     let mut check = Check::default();
-    let username = check.field("/username", Username::parse(body.username.as_deref().unwrap_or_default()));
+    let username =
+        check.field("/username", Username::registered(body.username.as_deref().unwrap_or_default()));
     let password = check.field("/password", body.password.ok_or("password is required"));
     let (username, password) = check.finish(username.zip(password))?;
 
     let record = role.users.by_name(&username).await.map_err(|fault| refuse_read(&fault))?;
     let hash = record.as_ref().map(|record| record.password_hash.clone());
     let matches =
-        role.passwords.verify(Password::offered(password), hash).await.map_err(|fault| refuse(&fault))?;
+        role.passwords.verify(Password::offered(&password), hash).await.map_err(|fault| refuse(&fault))?;
     let Some(record) = record.filter(|_| matches) else {
         report_failure(&username, &headers);
         return Err(Problem::new(
