@@ -16,8 +16,8 @@ pub struct Register {
     /// 1 to 100 characters; unique whatever its case.
     #[schemars(required, length(min = 1, max = 100))]
     pub username: String,
-    /// 7 to 72 bytes with a letter and a digit.
-    #[schemars(required, length(min = 7, max = 72))]
+    /// At least 8 characters and at most 256 bytes; neither a common password nor the user's own name.
+    #[schemars(required, length(min = 7, max = 256))]
     pub password: String,
     /// How others see the user, at most 100 characters.
     #[schemars(length(max = 100))]

@@ -5,7 +5,7 @@
 //! anybody knowing which was last before. (The published crates for such indices choose the shortest rank
 //! after the last one, which would overtake every task created later.)
 
-use std::{fmt, str::FromStr};
+use std::{cmp::Ordering, fmt, str::FromStr};
 
 use jiff::Timestamp;
 
@@ -13,13 +13,15 @@ use jiff::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rank(String);
 
-/// The text is no rank, or there is no room between two ranks because they are not in order.
+/// The text is no rank, or no rank can be made for a place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRank {
     #[error("not a rank")]
     NotARank,
     #[error("the task before must stand before the task after")]
     NotInOrder,
+    #[error("there is no room left at this place: move one of the neighbours first")]
+    NoRoom,
 }
 
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
@@ -27,14 +29,28 @@ const BASE: u8 = 36;
 /// Ends every rank of a creation, since a rank must not end in zero: nothing fits before `x0` and after `x`.
 const MIDDLE: char = 'i';
 
+/// Digits of the number that a rank of a creation is: milliseconds and sequence.
+const CREATION_DIGITS: usize = 14;
+/// What a place must have room for before a digit is added: fewer moves then need fewer digits.
+const ROOM: u128 = 36 * 36;
+
 impl Rank {
-    /// The longest rank in characters. Hundreds of moves into one same gap are needed to get there.
-    const LONGEST: usize = 1000;
+    /// The longest rank that is read, in characters.
+    pub const LONGEST: usize = 1000;
+
+    /// The longest rank that is made: far below what is read, so that what was written can be read, and short
+    /// enough that a page full of them has room for the tasks.
+    pub const LONGEST_MADE: usize = 250;
 
     /// The rank of a task created at `time` as number `sequence` of its commit.
     pub fn of_creation(time: Timestamp, sequence: u16) -> Self {
-        let mut digits = vec![0; 14];
-        let mut rest = (u128::from(time.as_millisecond().max(0).unsigned_abs()) << 16) | u128::from(sequence);
+        let milliseconds = u128::from(time.as_millisecond().max(0).unsigned_abs());
+        Self::of_number((milliseconds << 16) | u128::from(sequence))
+    }
+
+    fn of_number(number: u128) -> Self {
+        let mut digits = vec![0; CREATION_DIGITS];
+        let mut rest = number;
         for digit in digits.iter_mut().rev() {
             *digit = u8::try_from(rest % u128::from(BASE)).expect("a remainder of 36 fits a byte");
             rest /= u128::from(BASE);
@@ -44,25 +60,44 @@ impl Rank {
         rank
     }
 
-    /// A rank after `before`, and before every task created later than `now`.
-    pub fn last(before: Option<&Self>, now: Timestamp) -> Self {
+    /// The number of the creation whose rank begins as this one does.
+    fn number(&self) -> u128 {
+        let digits = self.digits().into_iter().chain(std::iter::repeat(0));
+        digits.take(CREATION_DIGITS).fold(0, |number, digit| number * u128::from(BASE) + u128::from(digit))
+    }
+
+    /// A rank after `before`, and before every task created later than `now`. However often a task is moved
+    /// to the end, its rank is no longer than that of a new one.
+    pub fn last(before: Option<&Self>, now: Timestamp) -> Result<Self, InvalidRank> {
         let created = Self::of_creation(now, 0);
         match before {
-            // Another replica's clock may be ahead of ours.
-            Some(before) if *before >= created => Self(format!("{}{MIDDLE}", before.0)),
-            _ => created,
+            // Another replica's clock may be ahead of ours, and many may be moved in one millisecond.
+            Some(before) if *before >= created => {
+                let next = before.number() + 1;
+                if next < u128::from(BASE).pow(14) {
+                    Ok(Self::of_number(next))
+                } else {
+                    Err(InvalidRank::NoRoom)
+                }
+            }
+            _ => Ok(created),
         }
     }
 
     /// A rank before `after` and, if given, after `before`.
+    ///
+    /// Before all others there is no end of room: ranks count down as those of creations count up, and stay as
+    /// short. Between two, many moves into one place go towards the same neighbour; the new rank keeps most of
+    /// the room on that side, so that thousands of them cost a few digits.
     pub fn between(before: Option<&Self>, after: &Self) -> Result<Self, InvalidRank> {
-        match before {
-            Some(before) if before >= after => Err(InvalidRank::NotInOrder),
-            _ => {
-                let before = before.map(Self::digits).unwrap_or_default();
-                Ok(Self::from_digits(&midpoint(&before, Some(&after.digits()))))
-            }
-        }
+        let low = match before {
+            Some(before) if before >= after => return Err(InvalidRank::NotInOrder),
+            Some(before) => before.digits(),
+            None if after.number() > 1 => return Ok(Self::of_number(after.number() - 1)),
+            None => Vec::new(),
+        };
+        let rank = Self::from_digits(&inside(&low, &after.digits()));
+        if rank.0.len() <= Self::LONGEST_MADE { Ok(rank) } else { Err(InvalidRank::NoRoom) }
     }
 
     fn digits(&self) -> Vec<u8> {
@@ -82,19 +117,30 @@ fn digit_value(character: u8) -> Option<u8> {
     DIGITS.iter().position(|digit| *digit == character).and_then(|value| u8::try_from(value).ok())
 }
 
-/// The shortest fraction between `low` and `high`, neither of which ends in zero; no `high` stands for one.
-fn midpoint(low: &[u8], high: Option<&[u8]>) -> Vec<u8> {
-    let first_low = low.first().copied().unwrap_or(0);
-    let first_high = high.map_or(BASE, |high| high.first().copied().unwrap_or(0));
-    let rest = low.get(1..).unwrap_or_default();
-    let mut digits = vec![first_low];
-    match first_high - first_low {
-        0 => digits.extend(midpoint(rest, high.and_then(|high| high.get(1..)))),
-        1 => match high {
-            Some(high) if high.len() > 1 => digits = vec![first_high],
-            _ => digits.extend(midpoint(rest, None)),
-        },
-        gap => digits = vec![first_low + gap / 2],
+/// A fraction between `low` and `high`, neither of which ends in zero.
+fn inside(low: &[u8], high: &[u8]) -> Vec<u8> {
+    let digit = |digits: &[u8], place: usize| digits.get(place).copied().unwrap_or(0);
+    // Both cut after as many digits as give enough room, counted in units of the last one.
+    let (mut digits, mut room) = (Vec::new(), 0);
+    while room < ROOM {
+        let (from, to) = (digit(low, digits.len()), digit(high, digits.len()));
+        room = room * u128::from(BASE) + u128::from(to) - u128::from(from);
+        digits.push(from);
+    }
+    // The longer neighbour is the one that was put there last, and the next will be put beside it again.
+    let beside = room.isqrt();
+    let mut step = match low.len().cmp(&high.len()) {
+        Ordering::Less => room - beside,
+        Ordering::Equal => room / 2,
+        Ordering::Greater => beside,
+    };
+    for digit in digits.iter_mut().rev() {
+        step += u128::from(*digit);
+        *digit = u8::try_from(step % u128::from(BASE)).expect("a remainder of 36 fits a byte");
+        step /= u128::from(BASE);
+    }
+    while digits.last() == Some(&0) {
+        digits.pop();
     }
     digits
 }
@@ -138,7 +184,7 @@ mod tests {
     fn a_task_dragged_to_the_end_stays_before_tasks_created_later() {
         let last = Rank::of_creation(at(1_800_000_000_000), 0);
         for now in [1_700_000_000_000, 1_800_000_000_000, 1_800_000_000_500] {
-            let dragged = Rank::last(Some(&last), at(now));
+            let dragged = Rank::last(Some(&last), at(now)).unwrap();
             assert!(last < dragged && dragged < Rank::of_creation(at(1_800_000_001_000), 0), "{dragged}");
         }
     }
@@ -150,7 +196,93 @@ mod tests {
         assert_eq!(Rank::between(Some(&first), &first), Err(InvalidRank::NotInOrder));
     }
 
+    /// Reads back what is written, as a stored task would be.
+    fn stored(rank: &Rank) -> Rank {
+        rank.as_str().parse().unwrap()
+    }
+
+    #[test]
+    fn thousands_of_moves_to_the_top_cost_no_digit() {
+        let created = Rank::of_creation(at(1_800_000_000_000), 0);
+        let mut top = created.clone();
+        for _ in 0..20_000 {
+            let next = stored(&Rank::between(None, &top).unwrap());
+            assert!(next < top);
+            top = next;
+        }
+        assert_eq!(top.as_str().len(), created.as_str().len());
+    }
+
+    #[test]
+    fn thousands_of_moves_to_the_end_cost_no_digit() {
+        let created = Rank::of_creation(at(1_800_000_000_000), 0);
+        let mut end = created.clone();
+        for _ in 0..20_000 {
+            let next = stored(&Rank::last(Some(&end), at(1_700_000_000_000)).unwrap());
+            assert!(end < next);
+            end = next;
+        }
+        assert_eq!(end.as_str().len(), created.as_str().len());
+    }
+
+    #[test]
+    fn thousands_of_moves_into_one_gap_cost_few_digits() {
+        for upwards in [true, false] {
+            let low = Rank::of_creation(at(1_800_000_000_000), 0);
+            let high = Rank::of_creation(at(1_800_000_000_000), 1);
+            let (mut below, mut above) = (low.clone(), high.clone());
+            for _ in 0..20_000 {
+                let next = stored(&Rank::between(Some(&below), &above).unwrap());
+                assert!(below < next && next < above);
+                if upwards { below = next } else { above = next }
+            }
+            let longest = below.as_str().len().max(above.as_str().len());
+            assert!(longest < 100, "{longest} characters");
+        }
+    }
+
+    #[test]
+    fn a_place_that_was_used_up_says_so_before_a_rank_is_too_long() {
+        let mut below = Rank::of_creation(at(1), 0);
+        let mut above = Rank::of_creation(at(1), 1);
+        for number in 0.. {
+            // Always between the last two: the worst that can be done to a place.
+            match Rank::between(Some(&below), &above) {
+                Ok(next) if number % 2 == 0 => below = stored(&next),
+                Ok(next) => above = stored(&next),
+                Err(fault) => {
+                    assert_eq!(fault, InvalidRank::NoRoom);
+                    assert!(number > 150, "only {number} moves");
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn at_the_ends_of_all_ranks_there_is_no_room_rather_than_a_wrong_place() {
+        let highest: Rank = "z".repeat(20).parse().unwrap();
+        assert_eq!(Rank::last(Some(&highest), at(1)), Err(InvalidRank::NoRoom));
+        let lowest: Rank = format!("{}1", "0".repeat(Rank::LONGEST_MADE)).parse().unwrap();
+        assert_eq!(Rank::between(None, &lowest), Err(InvalidRank::NoRoom));
+        let low: Rank = "00000000000001".parse().unwrap();
+        assert!(Rank::between(None, &low).unwrap() < low);
+    }
+
     proptest! {
+        #[test]
+        fn a_rank_lies_between_any_two_that_leave_room(
+            one in "[0-9a-z]{0,30}[1-9a-z]",
+            other in "[0-9a-z]{0,30}[1-9a-z]",
+        ) {
+            let (one, other): (Rank, Rank) = (one.parse().unwrap(), other.parse().unwrap());
+            let (low, high) = if one < other { (&one, &other) } else { (&other, &one) };
+            prop_assume!(low != high);
+            let between = stored(&Rank::between(Some(low), high).unwrap());
+            prop_assert!(*low < between && between < *high, "{between}");
+            prop_assert!(stored(&Rank::between(None, low).unwrap()) < *low);
+        }
+
         #[test]
         fn any_text_is_read_or_refused(text in ".{0,80}|[0-9a-z]{0,80}") {
             if let Ok(rank) = text.parse::<Rank>() {
@@ -166,7 +298,7 @@ mod tests {
                 let before = place.checked_sub(1).map(|previous| &ranks[previous]);
                 let rank = match ranks.get(place) {
                     Some(after) => Rank::between(before, after).unwrap(),
-                    None => Rank::last(before, at(1)),
+                    None => Rank::last(before, at(1)).unwrap(),
                 };
                 ranks.insert(place, rank);
             }

@@ -133,7 +133,7 @@ pub fn read_comment(task: TaskId, page: u32, entry: &str, bytes: Bytes) -> Resul
         Ok(Comment {
             id,
             text: CommentText::parse(&stored.text)?,
-            author: Actor { id: stored.author_id.parse()?, name: Username::parse(&stored.author_name)? },
+            author: Actor { id: stored.author_id.parse()?, name: Username::registered(&stored.author_name)? },
             created_at: time(stored.created_at)?,
         })
     };
@@ -165,7 +165,7 @@ pub fn read_user(page: u32, entry: &str, version: u64, bytes: Bytes) -> Result<U
         let stored = wire::User::decode(bytes)?;
         let user = User {
             id,
-            username: Username::parse(&stored.username)?,
+            username: Username::registered(&stored.username)?,
             display_name: DisplayName::parse(&stored.display_name)?,
             created_at: time(stored.created_at)?,
             updated_at: time(stored.updated_at)?,

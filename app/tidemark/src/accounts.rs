@@ -16,6 +16,7 @@ use std::sync::Arc;
 use self::{passwords::Passwords, signing::Signer, users::Users};
 use crate::{
     clock::Clock,
+    configuration::Environment,
     dapr::SecretStore,
     foundation::{Foundation, Offer},
     health::{Dependency, PROBE_DEADLINE},
@@ -28,6 +29,8 @@ struct AccountsRole {
     passwords: Passwords,
     signer: Signer,
     clock: Arc<dyn Clock>,
+    /// Whether the demo users may register with their own passwords: one is shorter than the rule allows.
+    demo_users: bool,
 }
 
 pub fn start(foundation: &Foundation) -> anyhow::Result<Offer> {
@@ -39,6 +42,7 @@ pub fn start(foundation: &Foundation) -> anyhow::Result<Offer> {
         passwords: Passwords::new(&configuration.accounts)?,
         signer: Signer::new(secrets, configuration.accounts.token_lifetime),
         clock: Arc::clone(&foundation.clock),
+        demo_users: configuration.environment == Environment::Development,
     });
     let state = foundation.state.clone();
     let state = Dependency::new("state", true, move || {

@@ -13,6 +13,11 @@ const USERS: [(&str, &str); 5] = [
     ("Cathrine", "Cathrine123"),
 ];
 
+/// Whether these are the name and the password of a demo user.
+pub fn is_demo_user(username: &str, password: &str) -> bool {
+    USERS.contains(&(username, password))
+}
+
 /// A name, a discussion, and tasks with their statuses.
 type SampleGroup = (&'static str, &'static str, [(&'static str, &'static str); 5]);
 

@@ -20,6 +20,10 @@ pub fn trials() -> Vec<Trial> {
         a_registration_answers_with_the_user_and_never_with_a_password,
         a_registration_names_every_field_that_breaks_a_rule,
         each_rule_for_a_password_is_told,
+        a_password_is_not_the_user_name,
+        a_demo_user_alone_may_have_the_short_password_of_the_demonstration,
+        a_password_is_the_same_however_it_was_typed,
+        a_name_that_deceives_the_eye_is_refused,
         a_taken_name_is_refused_in_any_case,
         of_two_simultaneous_registrations_of_one_name_one_succeeds,
         a_repeated_registration_with_one_key_returns_the_first_answer,
@@ -63,15 +67,52 @@ async fn a_registration_names_every_field_that_breaks_a_rule(world: Arc<World>) 
 
 async fn each_rule_for_a_password_is_told(world: Arc<World>) -> Outcome {
     for (password, message) in [
-        ("a1b2c3", "password must be 7 to 72 bytes long"),
-        (&"a1".repeat(37), "password must be 7 to 72 bytes long"),
-        ("only letters", "password must contain a letter and a digit"),
-        ("1234567890", "password must contain a letter and a digit"),
+        ("a1b2c3d", "password must be at least 8 characters long"),
+        (&"a1".repeat(129), "password must be at most 256 bytes long"),
+        ("Trustno1", "password is one of the most common ones"),
+        ("eight\u{7}bells", "password must not contain control characters"),
     ] {
         let body = credentials(&unique("u"), password);
         let answer = world.anonymous().post("/api/auth/register", &body).await?;
         answer.invalid_fields(&["/password"]);
         assert_eq!(answer.json()["error"], json!(message));
+    }
+    Ok(())
+}
+
+async fn a_password_is_not_the_user_name(world: Arc<World>) -> Outcome {
+    let name = unique("Grace");
+    let answer =
+        world.anonymous().post("/api/auth/register", &credentials(&name, &name.to_uppercase())).await?;
+    answer.invalid_fields(&["/password"]);
+    assert_eq!(answer.json()["error"], json!("password must not be the user name"));
+    Ok(())
+}
+
+async fn a_demo_user_alone_may_have_the_short_password_of_the_demonstration(world: Arc<World>) -> Outcome {
+    let register =
+        async |name: &str| world.anonymous().post("/api/auth/register", &credentials(name, "Arun123")).await;
+    register(&unique("Arun")).await?.invalid_fields(&["/password"]);
+    // Somebody may have seeded before.
+    let status = register("Arun").await?.status.as_u16();
+    assert!(status == 201 || status == 409, "{status}");
+    Ok(())
+}
+
+async fn a_password_is_the_same_however_it_was_typed(world: Arc<World>) -> Outcome {
+    let name = unique("Zo\u{eb}");
+    let body = credentials(&name, "caf\u{e9} au\u{a0}lait");
+    world.anonymous().post("/api/auth/register", &body).await?.expect(201);
+    let decomposed = credentials(&name.replace('\u{eb}', "e\u{308}"), "cafe\u{301} au lait");
+    let session = world.anonymous().post("/api/auth/login", &decomposed).await?.expect(200).json();
+    assert_eq!(session["data"]["username"], json!(name));
+    Ok(())
+}
+
+async fn a_name_that_deceives_the_eye_is_refused(world: Arc<World>) -> Outcome {
+    for name in ["a\u{200b}b", "a\u{202e}b", "p\u{430}ypal", "crab 🦀", "\u{200d}"] {
+        let answer = world.anonymous().post("/api/auth/register", &credentials(name, PASSWORD)).await?;
+        answer.invalid_fields(&["/username"]);
     }
     Ok(())
 }

@@ -15,14 +15,14 @@ use crate::operations::{Answer, Call, Check, refusals};
 /// Whoever fails is not told whether the name or the password is wrong.
 pub async fn log_in(role: Arc<AccountsRole>, call: Call, input: LogIn) -> Result<Answer<LoggedIn>, Refusal> {
     let mut check = Check::default();
-    let username = check.field("/username", Username::parse(&input.username));
+    let username = check.field("/username", Username::registered(&input.username));
     check.that(!input.password.is_empty(), "/password", "password is required");
     let Some(username) = username else { return Err(check.refusal()) };
     check.passed()?;
 
     let record = role.users.by_name(&username).await.map_err(|fault| refuse_read(&fault))?;
     let hash = record.as_ref().map(|record| record.password_hash.clone());
-    let password = Password::offered(input.password);
+    let password = Password::offered(&input.password);
     let matches = role.passwords.verify(password, hash).await.map_err(|fault| refuse(&fault))?;
     let Some(record) = record.filter(|_| matches) else {
         report_failure(&username, &call);

@@ -111,7 +111,7 @@ mod tests {
     }
 
     fn offered(text: &str) -> Password {
-        Password::offered(text.to_owned())
+        Password::offered(text)
     }
 
     #[tokio::test]

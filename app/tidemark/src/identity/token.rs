@@ -113,7 +113,7 @@ impl Verifier {
 
 fn caller(claims: &Claims) -> Option<Caller> {
     let id: UserId = claims.user_id.parse().ok()?;
-    let name = Username::parse(&claims.username).ok()?;
+    let name = Username::registered(&claims.username).ok()?;
     let workspace = Workspace::parse(&claims.workspace).ok()?;
     (claims.sub == claims.user_id).then_some(Caller { actor: Actor { id, name }, workspace })
 }

@@ -78,7 +78,8 @@ impl Unfinished {
     }
 
     fn author(&self, events: EventConfiguration) -> Option<Author> {
-        let actor = Actor { id: self.actor_id.parse().ok()?, name: Username::parse(&self.actor_name).ok()? };
+        let actor =
+            Actor { id: self.actor_id.parse().ok()?, name: Username::registered(&self.actor_name).ok()? };
         let workspace = Workspace::parse(&self.workspace).ok()?;
         Some(Author {
             caller: Caller { actor, workspace }.into(),

@@ -1,7 +1,7 @@
 //! What every change of an existing task has in common: find it, check its version, change it, tell of it.
 
 use tidemark_api::{Operation, Refusal, tasks::TaskAnswer};
-use tidemark_domain::{Change, Task, TaskId, task::InvalidSchedule};
+use tidemark_domain::{Change, Task, TaskId, rank::InvalidRank, task::InvalidSchedule};
 use tidemark_pages::{Once, PageEdit};
 use tidemark_protocol::stored::{self, CorruptEntry};
 
@@ -23,6 +23,9 @@ pub enum EditTaskError {
     Fixed(&'static str),
     #[error(transparent)]
     Schedule(#[from] InvalidSchedule),
+    /// There is no place between the neighbours.
+    #[error(transparent)]
+    Place(#[from] InvalidRank),
     #[error(transparent)]
     Corrupt(#[from] CorruptEntry),
 }

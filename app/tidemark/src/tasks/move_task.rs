@@ -35,13 +35,10 @@ pub async fn move_task(
         return Err(check.refusal());
     };
     let Gap { low, high } = gap(&role, workspace, id, after, before).await?;
-    if let Some(high) = &high {
-        Rank::between(low.as_ref(), high).map_err(|fault| Refusal::invalid_field("/before", fault))?;
-    }
     edit_task(&role, &call, id, &input, move |task, now| {
         let rank = match &high {
-            Some(high) => Rank::between(low.as_ref(), high).unwrap_or_else(|_| task.rank.clone()),
-            None => Rank::last(low.as_ref(), now),
+            Some(high) => Rank::between(low.as_ref(), high)?,
+            None => Rank::last(low.as_ref(), now)?,
         };
         Ok(Task { rank, status: status.unwrap_or(task.status), ..task.clone() })
     })

@@ -23,6 +23,7 @@ pub fn of_task(id: TaskId, fault: EditError<EditTaskError>) -> Refusal {
         EditError::Rejected(EditTaskError::StaleVersion(version)) => Refusal::stale("task", version),
         EditError::Rejected(EditTaskError::Fixed(member)) => fixed(member),
         EditError::Rejected(EditTaskError::Schedule(fault)) => Refusal::invalid_field("/endDate", fault),
+        EditError::Rejected(EditTaskError::Place(fault)) => Refusal::invalid_field("/before", fault),
         EditError::Rejected(EditTaskError::Corrupt(cause)) => internal(&cause),
         other => of_edit(other),
     }
