@@ -101,6 +101,7 @@ bench: ## Compare the release build with its own raw sidecar (wrk; writes to sta
 include terraform/terraform.mk
 include charts/charts.mk
 include app/cluster/cluster.mk
+include app/contract/contract.mk
 include .github/pipelines.mk
 include deploy/deploy.mk
 include observability/observability.mk
