@@ -90,7 +90,7 @@ dependencies-check: $(CARGO_DENY) ## Licences, bans, sources and known holes of 
 crates-dry: ## Package every crate as a registry would get it; none is published
 	cargo package --workspace --no-verify --exclude-lockfile $(if $(CI),,--allow-dirty)
 
-COVERAGE_ENVIRONMENT := CARGO_TARGET_DIR=$(TIDEMARK_CACHE_DIR)/coverage CARGO_LLVM_COV=$(CARGO_LLVM_COV) \
+COVERAGE_ENVIRONMENT := CARGO_TARGET_DIR=$(TIDEMARK_CACHE_DIR)/coverage COVERAGE_TOOL=$(CARGO_LLVM_COV) \
 	LLVM_COV=$(LLVM_BIN)/llvm-cov LLVM_PROFDATA=$(LLVM_BIN)/llvm-profdata
 # The least shares of lines in per cent; what a checkout has not got yet is not asked for.
 PAGES := $(firstword $(wildcard app/pages) app/tidemark/src/pages)

@@ -5,7 +5,7 @@
 # from outside, in the program that it runs on real parts in both topologies. A program writes its counts when it ends
 # in order, so trials that kill it are left out, and what one that was killed had done is not counted.
 #
-# FOLDER gets units.lcov, acceptance.lcov, together.lcov, and a page of the latter in html/. CARGO_LLVM_COV, LLVM_COV
+# FOLDER gets units.lcov, acceptance.lcov, together.lcov, and a page of the latter in html/. COVERAGE_TOOL, LLVM_COV
 # and LLVM_PROFDATA name the tools.
 set -euo pipefail
 
@@ -17,15 +17,15 @@ for package in pages api; do
     if [[ -f app/$package/Cargo.toml ]]; then product+=("tidemark-$package"); fi
 done
 
-# The words that make cargo build programs that count.
-eval "$("$CARGO_LLVM_COV" llvm-cov show-env --sh)"
+# The words that make cargo build programs that count; one of them is CARGO_LLVM_COV.
+eval "$("$COVERAGE_TOOL" llvm-cov show-env --sh)"
 counts=$CARGO_TARGET_DIR
 apart=$(mktemp -d "$CARGO_TARGET_DIR/.units-XXXXXX")
 trap 'rm -rf "$apart"' EXIT
 find "$counts" -maxdepth 1 -name '*.profraw' -delete
 
 report() {
-    "$CARGO_LLVM_COV" llvm-cov report --ignore-filename-regex 'app/(acceptance|bench|stack)/' "$@"
+    "$COVERAGE_TOOL" llvm-cov report --ignore-filename-regex 'app/(acceptance|bench|stack)/' "$@"
 }
 
 cargo test "${product[@]/#/--package=}" --lib --bins --tests

@@ -124,3 +124,17 @@ pub struct Event {
     /// The W3C trace context of the request that made the change.
     pub traceparent: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_the_log_stay_as_its_readers_know_them() {
+        assert_eq!(
+            EventKind::ALL.map(EventKind::as_str),
+            ["created", "updated", "deleted", "status_changed", "commented", "registered"]
+        );
+        assert_eq!(EntityKind::ALL.map(EntityKind::as_str), ["Group", "Task", "User"]);
+    }
+}
