@@ -1,4 +1,4 @@
-//! Whether the program keeps what its OpenAPI document promises: schemathesis sends what the document allows and what
+//! Whether the program keeps what its `OpenAPI` document promises: schemathesis sends what the document allows and what
 //! it forbids, follows its links from answer to request, and judges every answer.
 //!
 //! `make contract` brings schemathesis and calls this; it starts a stack of its own, registers somebody and leaves
