@@ -107,7 +107,7 @@ coverage: $(CARGO_LLVM_COV) $(LLVM_BIN)/llvm-cov ## Lines that the tests reach, 
 coverage-judge: ## Judge what coverage measured last
 	@echo "unit and property tests"
 	@python3 $(PIPELINES)/coverage.py target/coverage/units.lcov $(COVERAGE_OF_UNITS)
-	@echo "acceptance suite in both topologies, without kills"
+	@echo "acceptance suite, $(if $(TOPOLOGY),in the $(TOPOLOGY) topology alone,in both topologies), without kills"
 	@python3 $(PIPELINES)/coverage.py target/coverage/acceptance.lcov $(COVERAGE_OF_ACCEPTANCE)
 	@echo "all of them"
 	@python3 $(PIPELINES)/coverage.py target/coverage/together.lcov $(COVERAGE_TOGETHER)
