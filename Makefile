@@ -78,7 +78,8 @@ python-yaml:
 charts-test compose-check cluster-test cluster-test-deep observability-check pipelines-check: python-yaml
 
 .PHONY: check
-check: ## What needs no running system: charts, compose file, pipelines, observability, clouds
+check: ## What needs no running system: OpenAPI document, charts, compose file, pipelines, observability, clouds
+	$(MAKE) --no-print-directory openapi-check
 	$(MAKE) --no-print-directory charts-test
 	$(MAKE) --no-print-directory compose-check
 	$(MAKE) --no-print-directory observability-check
@@ -90,7 +91,8 @@ test-program: ## Unit, property, contract and acceptance tests on the real parts
 	cargo test --workspace
 
 .PHONY: test
-test: lint check test-program ## Everything: lints, checks, and every test on the real parts
+test: lint check test-program ## Everything: lints, checks, every test on the real parts, two minutes of contract
+	$(MAKE) --no-print-directory contract CONTRACT_SECONDS=$(or $(CONTRACT_SECONDS),120)
 
 .PHONY: bench
 bench: ## Compare the release build with its own raw sidecar (wrk; writes to standard output)
@@ -101,6 +103,7 @@ bench: ## Compare the release build with its own raw sidecar (wrk; writes to sta
 include terraform/terraform.mk
 include charts/charts.mk
 include app/cluster/cluster.mk
+include app/contract/contract.mk
 include .github/pipelines.mk
 include deploy/deploy.mk
 include observability/observability.mk

@@ -14,8 +14,13 @@ ACTIONLINT_PACKAGE := github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
 ACTIONLINT := $(TOOLS)/actionlint-$(lastword $(subst @v, ,$(ACTIONLINT_PACKAGE)))/actionlint
 CARGO_DENY_CRATE := cargo-deny@0.20.2
 CARGO_DENY := $(TOOLS)/$(subst @,-,$(CARGO_DENY_CRATE))/bin/cargo-deny
-CARGO_TARPAULIN_CRATE := cargo-tarpaulin@0.37.5
-CARGO_TARPAULIN := $(TOOLS)/$(subst @,-,$(CARGO_TARPAULIN_CRATE))/bin/cargo-tarpaulin
+CARGO_LLVM_COV_CRATE := cargo-llvm-cov@0.9.1
+CARGO_LLVM_COV := $(TOOLS)/$(subst @,-,$(CARGO_LLVM_COV_CRATE))/bin/cargo-llvm-cov
+CARGO_MUTANTS_CRATE := cargo-mutants@27.1.0
+CARGO_MUTANTS := $(TOOLS)/$(subst @,-,$(CARGO_MUTANTS_CRATE))/bin/cargo-mutants
+# Debian's tools of the LLVM that rustc is built with (rustc -vV) read what its programs count.
+LLVM_MAJOR := 22
+LLVM_BIN := /usr/lib/llvm-$(LLVM_MAJOR)/bin
 # A folder of packages, named by what the list of them says.
 PIPELINES_PACKAGES := $(TOOLS)/pipelines-$(shell sha256sum < .github/requirements.txt | head -c 12)
 PIPELINES_PYTHON := PYTHONPATH=$(PIPELINES_PACKAGES) PATH="$(PIPELINES_PACKAGES)/bin:$$PATH" python3
@@ -35,8 +40,15 @@ $(PIPELINES_PACKAGES):
 $(CARGO_DENY):
 	env --unset=CARGO_TARGET_DIR cargo install --quiet --locked --root $(TOOLS)/$(subst @,-,$(CARGO_DENY_CRATE)) $(CARGO_DENY_CRATE)
 
-$(CARGO_TARPAULIN):
-	env --unset=CARGO_TARGET_DIR cargo install --quiet --locked --root $(TOOLS)/$(subst @,-,$(CARGO_TARPAULIN_CRATE)) $(CARGO_TARPAULIN_CRATE)
+$(CARGO_LLVM_COV):
+	env --unset=CARGO_TARGET_DIR cargo install --quiet --locked --root $(TOOLS)/$(subst @,-,$(CARGO_LLVM_COV_CRATE)) $(CARGO_LLVM_COV_CRATE)
+
+$(CARGO_MUTANTS):
+	env --unset=CARGO_TARGET_DIR cargo install --quiet --locked --root $(TOOLS)/$(subst @,-,$(CARGO_MUTANTS_CRATE)) $(CARGO_MUTANTS_CRATE)
+
+$(LLVM_BIN)/llvm-cov:
+	$(if $(filter 0,$(shell id -u)),,sudo) apt-get update --quiet
+	$(if $(filter 0,$(shell id -u)),,sudo) apt-get install --yes --quiet --no-install-recommends llvm-$(LLVM_MAJOR)
 
 .PHONY: pipelines-tools
 pipelines-tools: $(ACTIONLINT) $(PIPELINES_PACKAGES) ## Install what pipelines-check needs
@@ -78,10 +90,37 @@ dependencies-check: $(CARGO_DENY) ## Licences, bans, sources and known holes of 
 crates-dry: ## Package every crate as a registry would get it; none is published
 	cargo package --workspace --no-verify --exclude-lockfile $(if $(CI),,--allow-dirty)
 
+COVERAGE_ENVIRONMENT := CARGO_TARGET_DIR=$(TIDEMARK_CACHE_DIR)/coverage COVERAGE_TOOL=$(CARGO_LLVM_COV) \
+	LLVM_COV=$(LLVM_BIN)/llvm-cov LLVM_PROFDATA=$(LLVM_BIN)/llvm-profdata
+# The least shares of lines in per cent.
+PAGES := app/pages
+COVERAGE_OF_UNITS := app/domain 80 $(PAGES) 80 app/protocol 70
+COVERAGE_OF_ACCEPTANCE := app 70
+COVERAGE_TOGETHER := app/domain 80 $(PAGES) 80 app/api 80
+
 .PHONY: coverage
-coverage: $(CARGO_TARPAULIN) ## Lines that the unit and property tests reach, and whether they are enough
-	$(CARGO_TARPAULIN) tarpaulin --target-dir $(TIDEMARK_CACHE_DIR)/coverage
-	python3 $(PIPELINES)/coverage.py target/coverage/lcov.info app/pages 80 app/domain 70 app/protocol 70
+coverage: $(CARGO_LLVM_COV) $(LLVM_BIN)/llvm-cov ## Lines that the tests reach, inside and from outside, and whether they are enough
+	$(COVERAGE_ENVIRONMENT) $(PIPELINES)/coverage.sh target/coverage
+	$(MAKE) --no-print-directory coverage-judge
+
+.PHONY: coverage-judge
+coverage-judge: ## Judge what coverage measured last
+	@echo "unit and property tests"
+	@python3 $(PIPELINES)/coverage.py target/coverage/units.lcov $(COVERAGE_OF_UNITS)
+	@echo "acceptance suite, $(if $(TOPOLOGY),in the $(TOPOLOGY) topology alone,in both topologies), without kills"
+	@python3 $(PIPELINES)/coverage.py target/coverage/acceptance.lcov $(COVERAGE_OF_ACCEPTANCE)
+	@echo "all of them"
+	@python3 $(PIPELINES)/coverage.py target/coverage/together.lcov $(COVERAGE_TOGETHER)
+
+.PHONY: coverage-evidence
+coverage-evidence: ## Write docs/evidence/coverage.txt: measure, and judge
+	@$(PIPELINES)/evidence.sh docs/evidence/coverage.txt "Lines that the tests reach" \
+		"make --no-print-directory --silent coverage > target/coverage.log 2>&1 || { tail -30 target/coverage.log; exit 1; }" \
+		"make --no-print-directory coverage-judge"
+
+.PHONY: mutants
+mutants: $(CARGO_MUTANTS) ## Break rules and pages in small, and see a test fail each time (SHARD=1/8; for hours without)
+	CARGO_MUTANTS=$(CARGO_MUTANTS) python3 $(PIPELINES)/mutants.py $(or $(SHARD),1/1) app/domain $(PAGES)
 
 .PHONY: faults
 faults: ## The acceptance suite, kills and outages included, ROUNDS times in a row

@@ -28,7 +28,7 @@ def raised(fragments: dict[str, str]) -> list[tuple[str, str]]:
 class AVersionThatRenovateRaises(unittest.TestCase):
     def test_is_found_by_its_patterns(self):
         names = {name for name, _ in raised(tracked("*.mk"))}
-        for name in ["github.com/docker/compose/v2", "helm.sh/helm/v3/cmd/helm", "cargo-deny", "cargo-tarpaulin"]:
+        for name in ["github.com/docker/compose/v2", "helm.sh/helm/v3/cmd/helm", "cargo-deny", "cargo-llvm-cov", "cargo-mutants"]:
             self.assertIn(name, names)
 
     def test_stands_nowhere_else(self):

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import tomllib
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -29,13 +28,13 @@ def steps(job: dict, action: str) -> list[dict]:
 
 
 class Coverage(unittest.TestCase):
-    """Tarpaulin builds everything once more, in a folder of its own, and writes its result where it is told."""
+    """Programs that count are built in a folder of their own, and the result is written where it is told."""
 
     def setUp(self):
         self.job = workflow("pull-request")["jobs"]["coverage"]
-        self.tests = tomllib.loads((PROJECT / "tarpaulin.toml").read_text(encoding="utf-8"))["tests"]
         recipe = (PROJECT / ".github" / "pipelines.mk").read_text(encoding="utf-8")
-        self.build = re.search(r"tarpaulin --target-dir \$\(TIDEMARK_CACHE_DIR\)/(\S+)", recipe)[1]
+        self.build = re.search(r"COVERAGE_ENVIRONMENT := CARGO_TARGET_DIR=\$\(TIDEMARK_CACHE_DIR\)/(\S+)", recipe)[1]
+        self.folder = re.search(r"coverage\.sh (\S+)", recipe)[1]
 
     def test_keeps_the_build_and_the_tool(self):
         kept = steps(self.job, "actions/cache")[0]["path"].split()
@@ -43,8 +42,8 @@ class Coverage(unittest.TestCase):
         self.assertIn("~/.cache/tidemark/tools", kept)
 
     def test_uploads_the_result_and_not_the_build(self):
-        files = {"Html": "tarpaulin-report.html", "Lcov": "lcov.info"}
-        written = {f"{self.tests['output-dir']}/{files[kind]}" for kind in self.tests["out"] if kind in files}
+        script = (PROJECT / ".github" / "scripts" / "coverage.sh").read_text(encoding="utf-8")
+        written = {f"{self.folder}/{name}" for name in [*re.findall(r'--output-path "\$folder/(\S+)"', script), "html"]}
         self.assertEqual(set(steps(self.job, "actions/upload-artifact")[0]["path"].split()), written)
 
 

@@ -499,4 +499,13 @@ mod tests {
         assert!(CommandId::parse(&"k".repeat(255)).is_ok());
         assert!(CommandId::parse(&"k".repeat(256)).is_err() && CommandId::parse("").is_err());
     }
+
+    #[test]
+    fn the_words_of_the_log_stay_as_its_readers_know_them() {
+        assert_eq!(
+            EventKind::ALL.map(EventKind::as_str).to_vec(),
+            ["created", "updated", "deleted", "restored", "status_changed", "commented", "registered"]
+        );
+        assert_eq!(EntityKind::ALL.map(EntityKind::as_str), ["Group", "Task", "User"]);
+    }
 }

@@ -15,8 +15,9 @@ use crate::install::find_program;
 
 /// What the children may see of the environment that the stack itself runs in: enough to find programs and
 /// print text, and nothing that silently changes them (such as `PGPORT` or somebody's `DAPR_API_TOKEN`).
-const INHERITED: [&str; 9] =
-    ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "JAVA_HOME"];
+/// A program that was built to count its own lines is told where to write them down.
+const INHERITED: [&str; 10] =
+    ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "JAVA_HOME", "LLVM_PROFILE_FILE"];
 
 /// Telemetry settings pass through to every part that understands them.
 const INHERITED_PREFIX: &str = "OTEL_";

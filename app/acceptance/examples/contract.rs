@@ -1,8 +1,8 @@
-//! Whether the program keeps what its OpenAPI document promises: schemathesis sends what the document allows and what
+//! Whether the program keeps what its `OpenAPI` document promises: schemathesis sends what the document allows and what
 //! it forbids, follows its links from answer to request, and judges every answer.
 //!
 //! `make contract` brings schemathesis and calls this; it starts a stack of its own, registers somebody and leaves
-//! the rest to `app/contract/contract.py`.
+//! the rest to `app/contract/contract.py`. No test: it takes minutes and more than Rust.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,9 +30,7 @@ struct Settings {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // From the environment alone: the command line belongs to `cargo test`.
-    let settings = Settings::parse_from(["contract"]);
-    match run(&settings).await {
+    match run(&Settings::parse()).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(101),
         Err(failure) => {
@@ -57,9 +55,10 @@ async fn run(settings: &Settings) -> Outcome<bool> {
     };
 
     let stack = Stack::start(options, Progress::to_standard_error()).await?;
+    let base = stack.base_url();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let outcome = tokio::select! {
-        outcome = examine(settings, &stack.base_url(), &document) => outcome,
+        outcome = examine(settings, &base, &document) => outcome,
         // The parts are in process groups of their own: Ctrl-C reaches only this process.
         _ = interrupt.recv() => Ok(false),
         _ = terminate.recv() => Ok(false),
