@@ -25,7 +25,7 @@ GRACE_SECONDS = 180
 def command(document: str, url: str, environment: dict) -> list[str]:
     """The call of schemathesis."""
     words = [
-        str(Path(sys.executable).with_name("schemathesis")), "run", document, "--url", url,
+        str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(HERE / "schemathesis.toml"), "run", document, "--url", url,
         "--header", f"Authorization: Bearer {environment['CONTRACT_TOKEN']}",
         "--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--workers", "2",
         "--max-time", environment["CONTRACT_SECONDS"], "--max-examples", environment["CONTRACT_EXAMPLES"],

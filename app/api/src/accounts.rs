@@ -12,12 +12,13 @@ use crate::{
 /// A new user.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
+#[schemars(extend("required" = ["username", "password"]))]
 pub struct Register {
     /// 1 to 100 characters; unique whatever its case.
-    #[schemars(required, length(min = 1, max = 100))]
+    #[schemars(length(min = 1, max = 100))]
     pub username: String,
     /// At least 8 characters and at most 256 bytes; neither a common password nor the user's own name.
-    #[schemars(required, length(min = 7, max = 256))]
+    #[schemars(length(min = 7, max = 256))]
     pub password: String,
     /// How others see the user, at most 100 characters.
     #[schemars(length(max = 100))]
@@ -39,12 +40,12 @@ operation!(Register -> UserAnswer {
 /// A name and a password.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("required" = ["username", "password"]))]
 pub struct LogIn {
     /// The user's name, in any case.
-    #[schemars(required, length(min = 1, max = 100))]
+    #[schemars(length(min = 1, max = 100))]
     pub username: String,
     /// The user's password.
-    #[schemars(required)]
     pub password: String,
 }
 
@@ -141,7 +142,6 @@ pub struct Session {
 pub struct UserList {
     pub users: Vec<ListedUser>,
     /// The cursor of the next page; null at the end.
-    #[schemars(required)]
     pub next: Option<String>,
 }
 

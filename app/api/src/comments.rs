@@ -12,9 +12,9 @@ use crate::{
 /// The comments of a task.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("required" = ["id"]))]
 pub struct ListComments {
     /// The task.
-    #[schemars(required)]
     pub id: Id,
     /// How many at most; 50 if not given.
     #[schemars(range(min = 1, max = 200))]
@@ -34,12 +34,12 @@ operation!(ListComments -> CommentList {
 /// A new comment.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("required" = ["id", "text"]))]
 pub struct AddComment {
     /// The task.
-    #[schemars(required)]
     pub id: Id,
     /// 1 to 2000 characters.
-    #[schemars(required, length(min = 1, max = 2000))]
+    #[schemars(length(min = 1, max = 2000))]
     pub text: String,
 }
 
@@ -78,6 +78,5 @@ pub struct CommentAnswer {
 pub struct CommentList {
     pub comments: Vec<Comment>,
     /// The cursor of the next page; null at the end.
-    #[schemars(required)]
     pub next: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! What is said of an operation.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -194,13 +194,24 @@ pub struct Schema(Value);
 
 impl Described {
     pub fn of<O: Operation>() -> Self {
-        Self { declaration: O::DECLARATION, input: Schema::of::<O>(), output: Schema::of::<O::Output>() }
+        Self {
+            declaration: O::DECLARATION,
+            input: Schema::of::<O>(),
+            output: Schema::of_output::<O::Output>(),
+        }
     }
 }
 
 impl Schema {
+    /// What is read as a `T`.
     pub fn of<T: JsonSchema>() -> Self {
-        let generator = schemars::generate::SchemaSettings::draft2020_12().into_generator();
+        let generator = SchemaSettings::draft2020_12().into_generator();
+        Self(generator.into_root_schema_for::<T>().to_value())
+    }
+
+    /// What a `T` is written as: every member that is not left out is there, if only as null.
+    pub fn of_output<T: JsonSchema>() -> Self {
+        let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
         Self(generator.into_root_schema_for::<T>().to_value())
     }
 

@@ -20,7 +20,16 @@ pub struct ListGroups {
     /// The `next` of the page before.
     pub cursor: Option<String>,
     /// `tasks` embeds the tasks of each group, in the order of the board.
+    #[schemars(with = "Option<Embedded>")]
     pub include: Option<String>,
+}
+
+/// What a list of groups may embed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Embedded {
+    Tasks,
 }
 
 operation!(ListGroups -> GroupList {
@@ -33,9 +42,10 @@ operation!(ListGroups -> GroupList {
 /// A new group.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("required" = ["name"]))]
 pub struct CreateGroup {
     /// 1 to 100 characters.
-    #[schemars(required, length(min = 1, max = 100))]
+    #[schemars(length(min = 1, max = 100))]
     pub name: String,
     /// What the group is about, at most 1000 characters.
     #[schemars(length(max = 1000))]
@@ -54,9 +64,9 @@ operation!(CreateGroup -> GroupAnswer {
 /// One group with its tasks.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("required" = ["id"]))]
 pub struct ShowGroup {
     /// The group.
-    #[schemars(required)]
     pub id: Id,
     /// How many tasks at most; 50 if not given.
     #[schemars(range(min = 1, max = 200))]
@@ -76,9 +86,9 @@ operation!(ShowGroup -> ShownGroup {
 /// Another name or discussion.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("required" = ["id"]))]
 pub struct UpdateGroup {
     /// The group.
-    #[schemars(required)]
     pub id: Id,
     /// 1 to 100 characters.
     #[serde(skip_serializing_if = "Patch::is_absent")]
@@ -131,9 +141,9 @@ pub struct UnchangedGroup {
 /// A group to be deleted.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("required" = ["id"]))]
 pub struct DeleteGroup {
     /// The group.
-    #[schemars(required)]
     pub id: Id,
 }
 
@@ -175,7 +185,6 @@ pub struct GroupAnswer {
 pub struct ShownGroup {
     pub group: Group,
     /// The cursor of the next page of tasks; null at the end.
-    #[schemars(required)]
     pub next: Option<String>,
 }
 
@@ -183,6 +192,5 @@ pub struct ShownGroup {
 pub struct GroupList {
     pub groups: Vec<Group>,
     /// The cursor of the next page; null at the end.
-    #[schemars(required)]
     pub next: Option<String>,
 }

@@ -24,9 +24,9 @@ operation!(SummariseLogs -> GroupSummaries {
 /// What happened in a group.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("required" = ["id"]))]
 pub struct ShowGroupLog {
     /// The group; a deleted one keeps its log.
-    #[schemars(required)]
     pub id: Id,
     /// How many entries at most; 100 if not given.
     #[schemars(range(min = 1, max = 1000))]
@@ -46,9 +46,9 @@ operation!(ShowGroupLog -> Logs {
 /// How much happened to each task of a group.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("required" = ["id"]))]
 pub struct SummariseTaskLogs {
     /// The group; a deleted one keeps its log.
-    #[schemars(required)]
     pub id: Id,
 }
 
@@ -63,9 +63,9 @@ operation!(SummariseTaskLogs -> TaskSummaries {
 /// What happened to a task.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("required" = ["id"]))]
 pub struct ShowTaskLog {
     /// The task; a deleted one keeps its log.
-    #[schemars(required)]
     pub id: Id,
     /// How many entries at most; 100 if not given.
     #[schemars(range(min = 1, max = 1000))]
@@ -105,7 +105,6 @@ pub struct LogEntry {
 pub struct Logs {
     pub logs: Vec<LogEntry>,
     /// The cursor of the next page; null at the end.
-    #[schemars(required)]
     pub next: Option<String>,
 }
 

@@ -78,6 +78,16 @@ mod tests {
     }
 
     #[test]
+    fn what_an_input_requires_is_a_member_of_it() {
+        for Described { declaration, input, .. } in operations() {
+            let required = input.as_value()["required"].as_array().into_iter().flatten();
+            for name in required.filter_map(serde_json::Value::as_str) {
+                assert!(input.property(name).is_some(), "{} requires {name}", declaration.name);
+            }
+        }
+    }
+
+    #[test]
     fn every_operation_and_every_member_of_an_input_is_explained() {
         for Described { declaration, input, .. } in operations() {
             assert!(declaration.summary.ends_with('.'), "{} has no sentence", declaration.name);

@@ -38,11 +38,12 @@ operation!(ListTasks -> TaskList {
 /// A new task.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
+#[schemars(extend("required" = ["name"]))]
 pub struct CreateTask {
     /// The group; without one, the Inbox.
     pub group_id: Option<Id>,
     /// 1 to 255 characters.
-    #[schemars(required, length(min = 1, max = 255))]
+    #[schemars(length(min = 1, max = 255))]
     pub name: String,
     /// At most 5000 characters.
     #[schemars(length(max = 5000))]
@@ -69,9 +70,9 @@ operation!(CreateTask -> TaskAnswer {
 /// One task.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("required" = ["id"]))]
 pub struct ShowTask {
     /// The task.
-    #[schemars(required)]
     pub id: Id,
 }
 
@@ -86,9 +87,9 @@ operation!(ShowTask -> TaskAnswer {
 /// Any member of a task.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
+#[schemars(extend("required" = ["id"]))]
 pub struct UpdateTask {
     /// The task.
-    #[schemars(required)]
     pub id: Id,
     /// 1 to 255 characters.
     #[serde(skip_serializing_if = "Patch::is_absent")]
@@ -157,12 +158,12 @@ pub struct UnchangedTask {
 /// Another status.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("required" = ["id", "status"]))]
 pub struct ChangeStatus {
     /// The task.
-    #[schemars(required)]
     pub id: Id,
     /// Any status may follow any other; the same again changes nothing.
-    #[schemars(required, with = "Status")]
+    #[schemars(with = "Status")]
     pub status: String,
 }
 
@@ -178,9 +179,9 @@ operation!(ChangeStatus -> TaskAnswer {
 /// Another place on the board.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("required" = ["id"]))]
 pub struct MoveTask {
     /// The task.
-    #[schemars(required)]
     pub id: Id,
     /// The task of the same group that shall stand right before this one.
     pub after: Option<Id>,
@@ -203,9 +204,9 @@ operation!(MoveTask -> TaskAnswer {
 /// A task to be deleted.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("required" = ["id"]))]
 pub struct DeleteTask {
     /// The task.
-    #[schemars(required)]
     pub id: Id,
 }
 
@@ -229,9 +230,7 @@ pub struct Task {
     pub description: String,
     #[schemars(with = "Status")]
     pub status: String,
-    #[schemars(required)]
     pub start_date: Option<Day>,
-    #[schemars(required)]
     pub end_date: Option<Day>,
     /// Where the task stands on its board: ranks sort as text.
     pub rank: String,
@@ -256,6 +255,5 @@ pub struct TaskAnswer {
 pub struct TaskList {
     pub tasks: Vec<Task>,
     /// The cursor of the next page; null at the end.
-    #[schemars(required)]
     pub next: Option<String>,
 }

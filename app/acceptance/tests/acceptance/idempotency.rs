@@ -15,6 +15,8 @@ use crate::trials;
 pub fn trials() -> Vec<Trial> {
     trials![
         a_repeated_change_gets_its_first_answer_whatever_came_between,
+        a_repeated_change_that_changed_nothing_changes_nothing_again,
+        a_repeated_deletion_is_told_as_done,
         a_repeated_request_gets_the_first_answer_byte_for_byte,
         the_first_answer_comes_again_after_the_entity_was_changed,
         the_first_answer_comes_again_after_the_entity_was_deleted,
@@ -238,6 +240,40 @@ async fn a_repeated_change_gets_its_first_answer_whatever_came_between(world: Ar
         assert_eq!(again.json()[name]["name"], json!("first"));
         assert_eq!(api.get(&path).await?.expect(200).json()[shown]["name"], json!("second"));
         put(&json!({ "name": "other" })).await?.problem(422, "idempotency-key-reused");
+    }
+    Ok(())
+}
+
+async fn a_repeated_change_that_changed_nothing_changes_nothing_again(world: Arc<World>) -> Outcome {
+    let api = world.member();
+    let group = api.new_group(&unique("group")).await?;
+    let task = api.new_task(&group, "task").await?;
+    for (path, change) in [
+        (format!("/api/groups/{group}"), json!({ "discussion": "" })),
+        (format!("/api/tasks/{task}/status"), json!({ "status": "New" })),
+    ] {
+        let key = unique("key");
+        for replayed in [None, Some("true")] {
+            let request = api.request(Method::PUT, &path).header(IDEMPOTENCY_KEY, &key).json(&change);
+            let answer = send(request).await?.expect(200);
+            assert_eq!((answer.version(), answer.header("idempotency-replayed")), ("1", replayed));
+        }
+    }
+    Ok(())
+}
+
+async fn a_repeated_deletion_is_told_as_done(world: Arc<World>) -> Outcome {
+    let api = world.member();
+    let group = api.new_group(&unique("group")).await?;
+    let task = api.new_task(&group, "task").await?;
+    for path in [format!("/api/tasks/{task}"), format!("/api/groups/{group}")] {
+        let key = unique("key");
+        for replayed in [None, Some("true")] {
+            let request = api.request(Method::DELETE, &path).header(IDEMPOTENCY_KEY, &key);
+            let answer = send(request).await?.expect(204);
+            assert_eq!(answer.header("idempotency-replayed"), replayed);
+        }
+        api.delete(&path).await?.problem(404, "not-found");
     }
     Ok(())
 }

@@ -441,13 +441,15 @@ impl Record {
     }
 
     fn masked_text(&mut self, name: &str, text: &str) -> String {
-        const IDS: [&str; 7] = ["_id", "groupId", "taskId", "userId", "createdBy", "group_id", "task_id"];
+        const IDS: [&str; 8] =
+            ["_id", "groupId", "taskId", "userId", "createdBy", "group_id", "task_id", "entity_id"];
         if text.is_empty() || text.starts_with('<') {
             return text.to_owned();
         }
         match name {
             "token" => return "<token>".to_owned(),
             "requestId" => return "<request>".to_owned(),
+            "action_id" => return "<action>".to_owned(),
             "rank" => return "<rank>".to_owned(),
             "user_name" | "user" => return "<somebody>".to_owned(),
             _ => {}

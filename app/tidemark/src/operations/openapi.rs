@@ -199,8 +199,7 @@ fn headers(declaration: &Declaration) -> Vec<Value> {
         headers.push(header("Idempotency-Key", "Recognises a repeat of this request.", schema));
     }
     if declaration.takes_version() {
-        let schema =
-            json!({ "type": "string", "pattern": "^(\\*|(W/)?\"[0-9]{1,19}(\\.[0-9a-f]{1,16})?\")$" });
+        let schema = json!({ "type": "string", "minLength": 1, "pattern": "^(\\*|(W/)?\"[0-9]{1,19}(\\.[0-9a-f]{1,16})?\")$" });
         headers.push(header("If-Match", "The `ETag` of the version that may be changed.", schema));
     }
     headers

@@ -81,9 +81,17 @@ pub async fn edit_task<O: Operation>(
     let (task, replayed) = match edited.map_err(|fault| refusals::of_task(id, fault))? {
         Once::First(task) => (task, false),
         Once::Again(first) => {
-            let entry = first.entry.ok_or_else(Refusal::internal)?;
-            let task = board::read_task(id.group(), id.page(), &entry);
-            (task.map_err(|fault| internal(&fault))?, true)
+            let task = match first.entry {
+                Some(entry) => {
+                    board::read_task(id.group(), id.page(), &entry).map_err(|fault| internal(&fault))?
+                }
+                // The first request changed nothing: its answer was the task as it stood.
+                None => {
+                    let task = role.board.task(&caller.workspace, id).await?;
+                    task.ok_or_else(|| Refusal::not_found("task", id))?
+                }
+            };
+            (task, true)
         }
     };
     let comments = role.board.comments_of(&caller.workspace, std::slice::from_ref(&task)).await?;

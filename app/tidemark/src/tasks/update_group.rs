@@ -65,9 +65,15 @@ pub async fn update_group(
     let (group, replayed) = match updated.map_err(|fault| refusals::of_group(id, fault))? {
         Once::First(group) => (group, false),
         Once::Again(first) => {
-            let entry = first.entry.ok_or_else(Refusal::internal)?;
-            let group = board::read_group(id.page(), &entry);
-            (group.map_err(|fault| internal(&fault))?, true)
+            let group = match first.entry {
+                Some(entry) => board::read_group(id.page(), &entry).map_err(|fault| internal(&fault))?,
+                // The first request changed nothing: its answer was the group as it stood.
+                None => {
+                    let group = role.board.group(&caller.workspace, id).await?;
+                    group.ok_or_else(|| Refusal::not_found("group", id))?
+                }
+            };
+            (group, true)
         }
     };
     let tasks = role.board.pages.summary(&tasks_of(&caller.workspace, id)).await;
