@@ -18,7 +18,7 @@ pub struct Register {
     #[schemars(length(min = 1, max = 100))]
     pub username: String,
     /// At least 8 characters and at most 256 bytes; neither a common password nor the user's own name.
-    #[schemars(length(min = 7, max = 256))]
+    #[schemars(length(min = 8, max = 256))]
     pub password: String,
     /// How others see the user, at most 100 characters.
     #[schemars(length(max = 100))]
@@ -46,6 +46,7 @@ pub struct LogIn {
     #[schemars(length(min = 1, max = 100))]
     pub username: String,
     /// The user's password.
+    #[schemars(length(min = 1))]
     pub password: String,
 }
 

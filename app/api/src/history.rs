@@ -15,7 +15,7 @@ pub struct SummariseLogs {}
 
 operation!(SummariseLogs -> GroupSummaries {
     role: Role::History,
-    summary: "Tells how much happened in each group, the latest active first. May be up to 300 seconds old; \
+    summary: "Tells how much happened in each group, the latest active first, at most 10000 of them. May be up to 300 seconds old; \
               whoever will not take a kept answer gets a fresh one.",
     method: Method::Get,
     paths: &["/api/logs/groups"],

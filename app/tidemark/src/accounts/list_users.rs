@@ -20,6 +20,9 @@ pub async fn list_users(
 ) -> Result<Answer<UserList>, Refusal> {
     let limit = paging::limit(input.limit, paging::DEFAULT_LIMIT, paging::LARGEST_LIMIT)?;
     let (mut shard, mut skip) = paging::position::<(u32, usize)>(input.cursor.as_deref())?;
+    if shard >= SHARDS {
+        return Err(paging::refuse_cursor());
+    }
     let mut users = Vec::new();
     while shard < SHARDS {
         let end = shard.saturating_add(STEP).min(SHARDS);

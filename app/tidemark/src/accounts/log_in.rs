@@ -64,7 +64,7 @@ pub fn refuse(fault: &PasswordsError) -> Refusal {
 
 pub fn refuse_read(fault: &ReadUsersError) -> Refusal {
     match fault {
-        ReadUsersError::Store(cause) => refusals::unavailable("users cannot be read at the moment", cause),
+        ReadUsersError::Store(cause) => refusals::of_read(cause),
         ReadUsersError::Corrupt(cause) => refusals::internal(cause),
     }
 }

@@ -24,9 +24,8 @@ const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
 static DOCUMENT: LazyLock<Bytes> =
     LazyLock::new(|| serde_json::to_vec(&openapi::document()).expect("a document is JSON").into());
 
-static PAGE: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
-    Arc::new(Config::new(["/api/openapi.json"]).persist_authorization(true).display_request_duration(true))
-});
+static PAGE: LazyLock<Arc<Config<'static>>> =
+    LazyLock::new(|| Arc::new(Config::new(["/api/openapi.json"]).display_request_duration(true)));
 
 pub fn router() -> Router {
     Router::new()

@@ -8,7 +8,7 @@ use tidemark_api::{
     history::{GroupSummaries, GroupSummary, SummariseLogs},
 };
 use tidemark_domain::Workspace;
-use tokio::time::Instant;
+use tokio::{sync::Mutex, time::Instant};
 
 use super::{HistoryRole, logs::refuse};
 use crate::{
@@ -19,9 +19,14 @@ use crate::{
 /// Workspaces whose summary is kept.
 const WORKSPACES: usize = 1000;
 
+/// How old an answer may be for whoever will not take a kept one: a header must not decide how often the whole log
+/// is counted.
+const FRESH: Duration = Duration::from_millis(200);
+
 /// Summaries by workspace.
 pub struct SummaryCache {
     kept_for: Duration,
+    asking: Mutex<()>,
     summaries: Cache<Workspace, Kept>,
 }
 
@@ -33,7 +38,7 @@ struct Kept {
 
 impl SummaryCache {
     pub fn new(kept_for: Duration) -> Self {
-        Self { kept_for, summaries: Cache::new(WORKSPACES) }
+        Self { kept_for, asking: Mutex::default(), summaries: Cache::new(WORKSPACES) }
     }
 
     async fn get(
@@ -42,8 +47,14 @@ impl SummaryCache {
         workspace: &Workspace,
         fresh: bool,
     ) -> Result<Kept, DatabaseError> {
-        let kept = self.summaries.get(workspace).filter(|kept| kept.read_at.elapsed() < self.kept_for);
-        if let Some(kept) = kept.filter(|_| !fresh) {
+        let good_for = if fresh { FRESH.min(self.kept_for) } else { self.kept_for };
+        let kept = || self.summaries.get(workspace).filter(|kept| kept.read_at.elapsed() < good_for);
+        if let Some(kept) = kept() {
+            return Ok(kept);
+        }
+        // One look at the whole log at a time; whoever waited finds the answer of the one before.
+        let _turn = self.asking.lock().await;
+        if let Some(kept) = kept() {
             return Ok(kept);
         }
         let sql = r#"SELECT group_id,

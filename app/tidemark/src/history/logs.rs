@@ -39,7 +39,11 @@ const END_OF_TIME: &str = "infinity";
 /// Where a page starts: at a time that the database can read, whoever made the cursor.
 fn start(cursor: Option<&str>) -> Result<Position, Refusal> {
     let position: Position = paging::position(cursor)?;
-    let is_time = position.0 == END_OF_TIME || position.0.parse::<Timestamp>().is_ok();
+    let is_ours = |time: &str| {
+        let read = time.parse::<Timestamp>();
+        read.is_ok_and(|at| at >= Timestamp::UNIX_EPOCH && format!("{at:.3}") == time)
+    };
+    let is_time = position.0 == END_OF_TIME || is_ours(&position.0);
     if is_time { Ok(position) } else { Err(paging::refuse_cursor()) }
 }
 
@@ -84,7 +88,15 @@ mod tests {
 
     #[test]
     fn a_made_up_cursor_never_reaches_the_database() {
-        for time in ["soon", "", "now", "2026-02-30T00:00:00Z", "'; DROP TABLE x"] {
+        for time in [
+            "soon",
+            "",
+            "now",
+            "2026-03-01T01:59:00Z[Europe/Vienna]",
+            "-009999-01-01T00:00:00.000Z",
+            "2026-02-30T00:00:00Z",
+            "'; DROP TABLE x",
+        ] {
             let cursor = paging::cursor(&Position(time.to_owned(), 1));
             assert_eq!(start(Some(&cursor)).unwrap_err(), paging::refuse_cursor(), "{time}");
         }

@@ -1,13 +1,19 @@
 //! The bytes of a JSON body, at most so many.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tidemark_api::{Reason, Refusal};
+use tokio::time::timeout;
 
 /// The largest body that is read [bytes].
 pub const LARGEST_BODY: usize = 1 << 20;
+
+/// The longest that a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Reads a body that says it is JSON.
 pub async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
@@ -15,7 +21,12 @@ pub async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
         let detail = "send the body as Content-Type: application/json";
         return Err(Refusal::new(Reason::UnsupportedMediaType, detail));
     }
-    match Limited::new(body, LARGEST_BODY).collect().await {
+    let read = timeout(PATIENCE, Limited::new(body, LARGEST_BODY).collect()).await;
+    let Ok(read) = read else {
+        let detail = format!("the body did not arrive within {} seconds", PATIENCE.as_secs());
+        return Err(Refusal::new(Reason::MalformedBody, detail));
+    };
+    match read {
         Ok(body) => Ok(body.to_bytes()),
         Err(fault) if fault.is::<LengthLimitError>() => {
             let detail = format!("the body is larger than {LARGEST_BODY} bytes");

@@ -38,6 +38,8 @@ pub struct PublicKeys {
 struct Known {
     keys: HashMap<String, Arc<DecodingKey>>,
     asked_at: Option<Instant>,
+    /// When the last question got no answer.
+    failed_at: Option<Instant>,
 }
 
 impl Known {
@@ -61,8 +63,15 @@ impl PublicKeys {
         if let Some(key) = self.fresh(key_id).await {
             return Ok(Some(key));
         }
-        if self.known.read().await.age() >= PAUSE {
-            self.ask().await?;
+        if self.known.read().await.failed_at.is_some_and(|failed_at| failed_at.elapsed() < PAUSE) {
+            // Whoever waited behind a question without an answer does not ask it again.
+            return Err(KeysUnavailable("they were asked for a moment ago, without an answer".into()));
+        }
+        if self.known.read().await.age() >= PAUSE
+            && let Err(fault) = self.ask().await
+        {
+            self.known.write().await.failed_at = Some(Instant::now());
+            return Err(fault);
         }
         Ok(self.known.read().await.keys.get(key_id).cloned())
     }
@@ -77,7 +86,7 @@ impl PublicKeys {
         let keys = asked.map_err(|late| KeysUnavailable(late.into()))??.into_iter();
         let keys = keys.map(|(id, key)| (id, Arc::new(DecodingKey::from_ed_der(&key)))).collect();
         // `Instant` and not the clock: only the time that has passed matters.
-        *self.known.write().await = Known { keys, asked_at: Some(Instant::now()) };
+        *self.known.write().await = Known { keys, asked_at: Some(Instant::now()), failed_at: None };
         Ok(())
     }
 }

@@ -173,15 +173,13 @@ fn respond(
             headers.insert(name, value);
         }
     };
+    let mut is_known = false;
     if declaration.method == Method::Get {
         // The version alone would not do: a body can change while its entity does not.
         let tag = tag(answer.version, &answer.output);
-        let is_known =
+        is_known =
             if_none_match.and_then(|value| value.to_str().ok()).is_some_and(|known| knows(known, &tag));
         set(header::ETAG, tag);
-        if is_known {
-            return (StatusCode::NOT_MODIFIED, headers).into_response();
-        }
     } else if let Some(version) = answer.version {
         set(header::ETAG, format!("\"{version}\""));
     }
@@ -199,6 +197,9 @@ fn respond(
                 set(header::AGE, Duration::as_secs(&age).to_string());
             }
         }
+    }
+    if is_known {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
     if declaration.success == Success::Gone {
         return (status, headers).into_response();

@@ -84,7 +84,9 @@ impl Members {
             return Err(Refusal::invalid(faults));
         }
         serde_json::from_value(Value::Object(self.0)).map_err(|fault| {
-            tracing::warn!(operation = O::DECLARATION.name, %fault, "an input passed its schema and not its type");
+            // Not the fault's words: they quote the input.
+            let (operation, kind) = (O::DECLARATION.name, fault.classify());
+            tracing::warn!(operation, ?kind, "an input passed its schema and not its type");
             Refusal::new(Reason::MalformedBody, "the input is not of the declared form")
         })
     }
@@ -93,6 +95,10 @@ impl Members {
 fn faults(schema: &Schema, members: &Map<String, Value>) -> Vec<FieldFault> {
     let mut faults = Vec::new();
     for (name, value) in members {
+        if faults.len() == MOST_FAULTS {
+            faults.push(FieldFault { pointer: String::new(), message: "and perhaps more".to_owned() });
+            break;
+        }
         let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
         let message = match schema.property(name) {
             None => unknown(schema, name),
@@ -106,6 +112,8 @@ fn faults(schema: &Schema, members: &Map<String, Value>) -> Vec<FieldFault> {
     faults
 }
 
+/// Faults that one answer names: a body of a megabyte may have a hundred thousand.
+const MOST_FAULTS: usize = 20;
 /// How much of a member's name an error repeats.
 const SHOWN: usize = 40;
 
@@ -137,7 +145,10 @@ fn wrong_kind(schema: &Schema, property: &Value, value: &Value) -> Option<String
     let fits = kinds.is_empty()
         || kinds.iter().any(|kind| match *kind {
             "string" => value.is_string(),
-            "integer" => value.is_u64() || value.is_i64(),
+            "integer" => {
+                let least = schema.resolve(property).get("minimum").and_then(Value::as_i64);
+                value.is_u64() || (value.is_i64() && least.is_none_or(|least| least < 0))
+            }
             "number" => value.is_number(),
             "boolean" => value.is_boolean(),
             "array" => value.is_array(),
@@ -193,6 +204,19 @@ mod tests {
         assert_eq!(pointers(&refusal), ["/comments", "/name", "/startDate", "/stauts"]);
         let told: Vec<&str> = refusal.faults().iter().map(|fault| fault.message.as_str()).collect();
         assert!(told[1] == "name must be text" && told[3].contains("known are"), "{told:?}");
+    }
+
+    #[test]
+    fn however_many_members_are_wrong_the_answer_stays_short() {
+        let members: Vec<String> = (0..5_000).map(|number| format!("\"x{number}\": 0")).collect();
+        let refusal = read(&format!("{{{}}}", members.join(", "))).unwrap_err();
+        assert_eq!(refusal.faults().len(), MOST_FAULTS + 1);
+    }
+
+    #[test]
+    fn a_number_below_zero_is_refused_where_none_can_be() {
+        let refusal = read(r#"{"version": -1, "commentCount": -7}"#).unwrap_err();
+        assert_eq!(pointers(&refusal), ["/commentCount", "/version"]);
     }
 
     #[test]

@@ -19,8 +19,9 @@ use super::{
 };
 use crate::identity::Verifier;
 
-/// The longest that an operation may take: longer than the store, the broker and the database take to give up.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// The longest that an operation may take: longer than the store, the broker and the database take to give up,
+/// and shorter than the edge waits, which does not know whether something was done.
+const DEADLINE: Duration = Duration::from_secs(25);
 
 /// The operations by name.
 pub struct Registry {

@@ -81,15 +81,12 @@ pub async fn edit_task<O: Operation>(
     let (task, replayed) = match edited.map_err(|fault| refusals::of_task(id, fault))? {
         Once::First(task) => (task, false),
         Once::Again(first) => {
-            let task = match first.entry {
-                Some(entry) => {
-                    board::read_task(id.group(), id.page(), &entry).map_err(|fault| internal(&fault))?
-                }
+            let task = if let Some(entry) = first.entry {
+                board::read_task(id.group(), id.page(), &entry).map_err(|fault| internal(&fault))?
+            } else {
                 // The first request changed nothing: its answer was the task as it stood.
-                None => {
-                    let task = role.board.task(&caller.workspace, id).await?;
-                    task.ok_or_else(|| Refusal::not_found("task", id))?
-                }
+                let task = role.board.task(&caller.workspace, id).await?;
+                task.ok_or_else(|| Refusal::not_found("task", id))?
             };
             (task, true)
         }

@@ -65,13 +65,12 @@ pub async fn update_group(
     let (group, replayed) = match updated.map_err(|fault| refusals::of_group(id, fault))? {
         Once::First(group) => (group, false),
         Once::Again(first) => {
-            let group = match first.entry {
-                Some(entry) => board::read_group(id.page(), &entry).map_err(|fault| internal(&fault))?,
+            let group = if let Some(entry) = first.entry {
+                board::read_group(id.page(), &entry).map_err(|fault| internal(&fault))?
+            } else {
                 // The first request changed nothing: its answer was the group as it stood.
-                None => {
-                    let group = role.board.group(&caller.workspace, id).await?;
-                    group.ok_or_else(|| Refusal::not_found("group", id))?
-                }
+                let group = role.board.group(&caller.workspace, id).await?;
+                group.ok_or_else(|| Refusal::not_found("group", id))?
             };
             (group, true)
         }
