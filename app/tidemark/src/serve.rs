@@ -14,6 +14,7 @@ use tidemark_pages::Pages;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    task::JoinError,
     time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -95,10 +96,28 @@ pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow:
     let app_channel_stop = CancellationToken::new();
     let app_channel = tokio::spawn(serve_app_channel(channel, app_channel, app_channel_stop.clone()));
     let http = tokio::spawn(serve_http(http, router, foundation.stopping.clone()));
-    end_of_life().await?;
+    let (mut http, mut app_channel) = (http, app_channel);
+    // A port that is served no more serves nobody: the process ends, and whoever supervises it starts another.
+    let ended = tokio::select! {
+        ended = end_of_life() => ended,
+        ended = &mut http => Err(gone("the HTTP port", ended)),
+        ended = &mut app_channel => Err(gone("the app channel", ended)),
+    };
     stop(&foundation, pages, http, app_channel, app_channel_stop).await;
     telemetry.stop();
-    Ok(())
+    ended
+}
+
+fn gone<E>(what: &str, ended: Result<Result<(), E>, JoinError>) -> anyhow::Error
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let cause = match ended {
+        Ok(Ok(())) => anyhow::anyhow!("it ended by itself"),
+        Ok(Err(fault)) => fault.into(),
+        Err(fault) => fault.into(),
+    };
+    cause.context(format!("{what} is served no more"))
 }
 
 /// What traces call this process: `tidemark`, or `tidemark-tasks` when it is the tasks role alone, like its app-id.
@@ -199,7 +218,8 @@ async fn stop(
 ) {
     let deadline = Instant::now() + foundation.configuration.drain_deadline;
     foundation.stopping.cancel();
-    if timeout(remaining(deadline), http).await.is_err() {
+    // What has ended has been looked at.
+    if !http.is_finished() && timeout(remaining(deadline), http).await.is_err() {
         warn!("requests were still under way at the drain deadline");
     }
     for drained in join_all(pages.iter().map(|pages| pages.drain(remaining(deadline)))).await {
@@ -214,7 +234,7 @@ async fn stop(
     if timeout(remaining(deadline), foundation.tasks.wait()).await.is_err() {
         warn!("work was still under way at the drain deadline");
     }
-    if timeout(remaining(deadline), app_channel).await.is_err() {
+    if !app_channel.is_finished() && timeout(remaining(deadline), app_channel).await.is_err() {
         warn!("the sidecar's calls were still under way at the drain deadline");
     }
     info!("stopped");

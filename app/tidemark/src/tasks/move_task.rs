@@ -73,7 +73,6 @@ async fn gap(
     }
     let mut others: Vec<Task> = role.board.tasks_by_rank(workspace, id.group()).await?;
     others.retain(|task| task.id != id);
-    let rank_at = |place: usize| others.get(place).map(|task| task.rank.clone());
     let place_of = |neighbour: TaskId, pointer: &str| {
         let place = others.iter().position(|task| task.id == neighbour);
         place.ok_or_else(|| Refusal::invalid_field(pointer, NO_NEIGHBOUR))
@@ -81,11 +80,16 @@ async fn gap(
     Ok(match (after, before) {
         (Some(after), _) => {
             let place = place_of(after, "/after")?;
-            Gap { low: rank_at(place), high: rank_at(place + 1) }
+            let low = &others[place].rank;
+            // Tasks that were moved in the same moment may share a rank: the place is beyond all of them.
+            let high = others[place..].iter().map(|task| &task.rank).find(|rank| *rank > low);
+            Gap { low: Some(low.clone()), high: high.cloned() }
         }
         (None, Some(before)) => {
             let place = place_of(before, "/before")?;
-            Gap { low: place.checked_sub(1).and_then(rank_at), high: rank_at(place) }
+            let high = &others[place].rank;
+            let low = others[..place].iter().rev().map(|task| &task.rank).find(|rank| *rank < high);
+            Gap { low: low.cloned(), high: Some(high.clone()) }
         }
         (None, None) => Gap { low: others.last().map(|task| task.rank.clone()), high: None },
     })
