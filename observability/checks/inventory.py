@@ -11,6 +11,8 @@ from pathlib import Path
 
 METRICS = Path(__file__).resolve().parent.parent / "metrics"
 SOURCE = METRICS.parent.parent / "app" / "tidemark" / "src"
+# Where metrics are counted: the storage engine is a crate of its own.
+COUNTED = [SOURCE, METRICS.parent.parent / "app" / "pages" / "src"]
 MEASURED = METRICS / "measured.json"
 DOCUMENTED = METRICS / "documented.yml"
 
@@ -46,7 +48,7 @@ def of_the_source() -> tuple[set[str], dict[str, set[str]]]:
     table = (SOURCE / "telemetry" / "metrics.rs").read_text()
     described = set(re.findall(r'\(\s*"(\w+)",\s*(?:Counter|Gauge|Histogram),', table))
     used: dict[str, set[str]] = {}
-    for file in SOURCE.rglob("*.rs"):
+    for file in (file for folder in COUNTED for file in folder.rglob("*.rs")):
         text = file.read_text().split("#[cfg(test)]")[0]
         for name, rest in re.findall(r'\b(?:counter|gauge|histogram)!\(\s*"(\w+)"([^;]*?)\)\s*\.', text):
             used.setdefault(name, set()).update(re.findall(r'"(\w+)" =>', rest))
