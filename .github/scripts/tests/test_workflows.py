@@ -113,7 +113,7 @@ class AChange(unittest.TestCase):
             cwd=PROJECT, check=True, capture_output=True, text=True,
         ).stdout.split()  # fmt: skip
         read = re.compile(r"^[^#\n]*(?<![\w-])(charts|argocd|terraform)/.*", re.M)
-        places = {name: found[0] for name in listed if (found := read.search((PROJECT / name).read_text(encoding="utf-8")))}
+        places = {name: found[0] for name in listed if (found := read.search((PROJECT / name).read_text(encoding="utf-8", errors="replace")))}
         self.assertEqual(places, {}, "changes.py leaves the program's jobs out when only charts and clouds change")
 
 

@@ -19,10 +19,6 @@ use crate::{
 /// Workspaces whose summary is kept.
 const WORKSPACES: usize = 1000;
 
-/// How old an answer may be for whoever will not take a kept one: a header must not decide how often the whole log
-/// is counted.
-const FRESH: Duration = Duration::from_millis(200);
-
 /// Summaries by workspace.
 pub struct SummaryCache {
     kept_for: Duration,
@@ -47,14 +43,16 @@ impl SummaryCache {
         workspace: &Workspace,
         fresh: bool,
     ) -> Result<Kept, DatabaseError> {
-        let good_for = if fresh { FRESH.min(self.kept_for) } else { self.kept_for };
-        let kept = || self.summaries.get(workspace).filter(|kept| kept.read_at.elapsed() < good_for);
-        if let Some(kept) = kept() {
+        let began = Instant::now();
+        let kept = || self.summaries.get(workspace);
+        let is_good = |kept: &Kept| !fresh && kept.read_at.elapsed() < self.kept_for;
+        if let Some(kept) = kept().filter(is_good) {
             return Ok(kept);
         }
-        // One look at the whole log at a time; whoever waited finds the answer of the one before.
+        // One look at the whole log at a time: a header must not decide how often it is counted. Whoever waited
+        // takes what was read since the call began.
         let _turn = self.asking.lock().await;
-        if let Some(kept) = kept() {
+        if let Some(kept) = kept().filter(|kept| is_good(kept) || kept.read_at >= began) {
             return Ok(kept);
         }
         let sql = r#"SELECT group_id,
