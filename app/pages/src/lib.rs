@@ -332,18 +332,19 @@ impl Pages {
     }
 
     /// Changes one page once for all calls with the key, whatever the edit does: also one that only removes, or
-    /// changes nothing, is remembered. A page remembers the newest [`Configuration::edit_keys_per_page`] keys of such edits.
+    /// changes nothing, is remembered. A page remembers the newest [`Configuration::edit_keys_per_page`] keys of
+    /// such edits. Without a key it is [`Pages::edit`].
     pub async fn edit_once<T, R>(
         &self,
         page: &PageKey,
-        key: IdempotencyKey,
+        key: impl Into<Option<IdempotencyKey>>,
         edit: impl Fn(&mut PageEdit<'_>) -> Result<T, R> + Send + 'static,
     ) -> Result<Once<T>, EditError<R>>
     where
         T: Send + 'static,
         R: Send + 'static,
     {
-        self.edit_page(page, Some(key), edit).await
+        self.edit_page(page, key.into(), edit).await
     }
 
     async fn edit_page<T, R>(

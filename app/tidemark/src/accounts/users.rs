@@ -135,10 +135,7 @@ impl Users {
             }
             Ok(user)
         };
-        match key {
-            Some(key) => self.pages.edit_once(&page, key, edit).await,
-            None => self.pages.edit(&page, edit).await.map(Once::First),
-        }
+        self.pages.edit_once(&page, key, edit).await
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{
     hash::{DefaultHasher, Hasher},
     sync::Arc,
-    time::Duration,
 };
 
 use axum::{
@@ -137,8 +136,7 @@ fn conditions(declaration: &Declaration, headers: &HeaderMap) -> Result<Conditio
     // The edge says who calls; nobody else reaches this port.
     let address = text(HeaderName::from_static("x-real-ip"));
     conditions.origin = Origin { address, user_agent: text(header::USER_AGENT) };
-    let asked = headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
-    conditions.fresh = asked.is_some_and(|asked| asked.contains("no-cache"));
+    conditions.fresh = text(header::CACHE_CONTROL).contains("no-cache");
     Ok(conditions)
 }
 
@@ -194,7 +192,7 @@ fn respond(
         (None, age) => {
             set(header::CACHE_CONTROL, "private, no-cache".to_owned());
             if let Some(age) = age {
-                set(header::AGE, Duration::as_secs(&age).to_string());
+                set(header::AGE, age.as_secs().to_string());
             }
         }
     }

@@ -40,10 +40,8 @@ pub async fn delete_group(
         Ok::<_, EditGroupError>(marker)
     };
     let page = groups_of(&caller.workspace).page(id.page());
-    let deleted = match call.identity(&id.to_string(), &input) {
-        Some(key) => role.board.pages.edit_once(&page, key.into(), delete).await,
-        None => role.board.pages.edit(&page, delete).await.map(Once::First),
-    };
+    let key = call.identity(&id.to_string(), &input).map(Into::into);
+    let deleted = role.board.pages.edit_once(&page, key, delete).await;
     match deleted.map_err(|fault| refusals::of_group(id, fault))? {
         Once::First(marker) => {
             role.cascades.finished(&role.board.pages, &page, &marker).await;

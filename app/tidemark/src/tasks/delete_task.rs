@@ -35,10 +35,8 @@ pub async fn delete_task(
         Ok::<_, EditTaskError>(())
     };
     let page = tasks_of(&caller.workspace, id.group()).page(id.page());
-    let deleted = match call.identity(&id.to_string(), &input) {
-        Some(key) => role.board.pages.edit_once(&page, key.into(), delete).await,
-        None => role.board.pages.edit(&page, delete).await.map(Once::First),
-    };
+    let key = call.identity(&id.to_string(), &input).map(Into::into);
+    let deleted = role.board.pages.edit_once(&page, key, delete).await;
     let deleted = deleted.map_err(|fault| refusals::of_task(id, fault))?;
     Ok(Answer::from(Nothing {}).replayed(matches!(deleted, Once::Again(_))))
 }

@@ -74,10 +74,8 @@ pub async fn edit_task<O: Operation>(
         Ok(task)
     };
     let page = tasks_of(&caller.workspace, id.group()).page(id.page());
-    let edited = match call.identity(&id.to_string(), input) {
-        Some(key) => role.board.pages.edit_once(&page, key.into(), edit).await,
-        None => role.board.pages.edit(&page, edit).await.map(Once::First),
-    };
+    let key = call.identity(&id.to_string(), input).map(Into::into);
+    let edited = role.board.pages.edit_once(&page, key, edit).await;
     let (task, replayed) = match edited.map_err(|fault| refusals::of_task(id, fault))? {
         Once::First(task) => (task, false),
         Once::Again(first) => {

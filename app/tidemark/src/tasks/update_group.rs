@@ -58,10 +58,8 @@ pub async fn update_group(
         Ok(group)
     };
     let page = groups_of(&caller.workspace).page(id.page());
-    let updated = match call.identity(&id.to_string(), &input) {
-        Some(key) => role.board.pages.edit_once(&page, key.into(), update).await,
-        None => role.board.pages.edit(&page, update).await.map(Once::First),
-    };
+    let key = call.identity(&id.to_string(), &input).map(Into::into);
+    let updated = role.board.pages.edit_once(&page, key, update).await;
     let (group, replayed) = match updated.map_err(|fault| refusals::of_group(id, fault))? {
         Once::First(group) => (group, false),
         Once::Again(first) => {
