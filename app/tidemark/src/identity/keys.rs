@@ -6,8 +6,11 @@ use async_trait::async_trait;
 use jsonwebtoken::DecodingKey;
 use tokio::{
     sync::{Mutex, RwLock},
-    time::{Instant, timeout},
+    time::{Instant, sleep_until, timeout},
 };
+use tracing::warn;
+
+use crate::telemetry::WithCauses;
 
 /// The accounts role did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +26,8 @@ pub trait KeySource: Send + Sync {
 
 /// How long a key may be used without asking again: a key that was withdrawn is unknown after that.
 const FRESH: Duration = Duration::from_mins(5);
+/// How long a key may be used while the accounts role does not answer.
+const STALE: Duration = Duration::from_hours(1);
 /// The shortest time between two questions, so that made-up key ids cannot flood the accounts role.
 const PAUSE: Duration = Duration::from_secs(1);
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -55,38 +60,177 @@ impl PublicKeys {
 
     /// The key of that id, or `None` if there is none now.
     pub async fn find(&self, key_id: &str) -> Result<Option<Arc<DecodingKey>>, KeysUnavailable> {
-        if let Some(key) = self.fresh(key_id).await {
+        if let Some(key) = self.known_for(FRESH, key_id).await {
             return Ok(Some(key));
         }
-        // One question at a time; whoever waited finds the answer of the one before.
-        let _turn = self.asking.lock().await;
-        if let Some(key) = self.fresh(key_id).await {
-            return Ok(Some(key));
+        match self.known_for(STALE, key_id).await {
+            Some(key) => self.renew(key_id, key).await,
+            None => self.learn(key_id).await,
         }
-        if self.known.read().await.failed_at.is_some_and(|failed_at| failed_at.elapsed() < PAUSE) {
-            // Whoever waited behind a question without an answer does not ask it again.
-            return Err(KeysUnavailable("they were asked for a moment ago, without an answer".into()));
-        }
-        if self.known.read().await.age() >= PAUSE
-            && let Err(fault) = self.ask().await
-        {
-            self.known.write().await.failed_at = Some(Instant::now());
-            return Err(fault);
-        }
-        Ok(self.known.read().await.keys.get(key_id).cloned())
     }
 
-    async fn fresh(&self, key_id: &str) -> Option<Arc<DecodingKey>> {
+    /// One caller at a time asks whether an old key still holds. Nobody else waits for that, and an outage of
+    /// the accounts role keeps nobody out.
+    async fn renew(
+        &self,
+        key_id: &str,
+        old: Arc<DecodingKey>,
+    ) -> Result<Option<Arc<DecodingKey>>, KeysUnavailable> {
+        let Ok(_turn) = self.asking.try_lock() else { return Ok(Some(old)) };
+        let failed_at = self.known.read().await.failed_at;
+        if failed_at.is_some_and(|failed_at| failed_at.elapsed() < PAUSE) {
+            return Ok(Some(old));
+        }
+        match self.ask().await {
+            Ok(()) => Ok(self.known_for(FRESH, key_id).await),
+            Err(fault) => {
+                warn!(error = %WithCauses(&fault), "keys are used that could not be asked for again");
+                Ok(Some(old))
+            }
+        }
+    }
+
+    /// One question at a time; whoever waited finds the answer of the one before, and whoever came while a
+    /// question was asked in vain does not ask it again.
+    async fn learn(&self, key_id: &str) -> Result<Option<Arc<DecodingKey>>, KeysUnavailable> {
+        let came_at = Instant::now();
+        let _turn = self.asking.lock().await;
+        if let Some(key) = self.known_for(FRESH, key_id).await {
+            return Ok(Some(key));
+        }
+        let (age, failed_at) = {
+            let known = self.known.read().await;
+            (known.age(), known.failed_at)
+        };
+        if age < PAUSE {
+            return Ok(None);
+        }
+        if let Some(failed_at) = failed_at {
+            if failed_at > came_at {
+                return Err(KeysUnavailable("they were asked for just now, without an answer".into()));
+            }
+            // What failed before this caller came says nothing of now.
+            sleep_until(failed_at + PAUSE).await;
+        }
+        self.ask().await?;
+        Ok(self.known_for(FRESH, key_id).await)
+    }
+
+    /// The key, if it was heard of no longer ago than `age`.
+    async fn known_for(&self, age: Duration, key_id: &str) -> Option<Arc<DecodingKey>> {
         let known = self.known.read().await;
-        if known.age() < FRESH { known.keys.get(key_id).cloned() } else { None }
+        if known.age() < age { known.keys.get(key_id).cloned() } else { None }
     }
 
     async fn ask(&self) -> Result<(), KeysUnavailable> {
-        let asked = timeout(DEADLINE, self.source.keys()).await;
-        let keys = asked.map_err(|late| KeysUnavailable(late.into()))??.into_iter();
-        let keys = keys.map(|(id, key)| (id, Arc::new(DecodingKey::from_ed_der(&key)))).collect();
+        let asked = match timeout(DEADLINE, self.source.keys()).await {
+            Ok(asked) => asked,
+            Err(late) => Err(KeysUnavailable(late.into())),
+        };
         // `Instant` and not the clock: only the time that has passed matters.
-        *self.known.write().await = Known { keys, asked_at: Some(Instant::now()), failed_at: None };
-        Ok(())
+        let now = Some(Instant::now());
+        let mut known = self.known.write().await;
+        match asked {
+            Ok(keys) => {
+                let key = |(id, key): (String, Vec<u8>)| (id, Arc::new(DecodingKey::from_ed_der(&key)));
+                *known = Known { keys: keys.into_iter().map(key).collect(), asked_at: now, failed_at: None };
+                Ok(())
+            }
+            Err(fault) => {
+                known.failed_at = now;
+                Err(fault)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// Answers with the key `known`, or not at all.
+    #[derive(Default)]
+    struct Accounts {
+        away: AtomicBool,
+        withdrawn: AtomicBool,
+        questions: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl KeySource for Accounts {
+        async fn keys(&self) -> Result<Vec<(String, Vec<u8>)>, KeysUnavailable> {
+            self.questions.fetch_add(1, Ordering::Relaxed);
+            sleep(Duration::from_millis(10)).await;
+            if self.away.load(Ordering::Relaxed) {
+                return Err(KeysUnavailable("away".into()));
+            }
+            let known = !self.withdrawn.load(Ordering::Relaxed);
+            Ok(known.then(|| ("known".to_owned(), vec![0; 32])).into_iter().collect())
+        }
+    }
+
+    fn keys() -> (Arc<Accounts>, Arc<PublicKeys>) {
+        let accounts = Arc::new(Accounts::default());
+        (accounts.clone(), Arc::new(PublicKeys::new(accounts)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_accounts_role_is_away_known_keys_hold_for_an_hour_and_are_asked_for_once_a_second() {
+        let (accounts, keys) = keys();
+        assert!(keys.find("known").await.unwrap().is_some());
+        accounts.away.store(true, Ordering::Relaxed);
+        sleep(FRESH).await;
+        let finding = (0..100).map(|_| {
+            let keys = keys.clone();
+            tokio::spawn(async move { keys.find("known").await.unwrap().is_some() })
+        });
+        for found in futures_util::future::join_all(finding).await {
+            assert!(found.unwrap());
+        }
+        assert_eq!(accounts.questions.load(Ordering::Relaxed), 2);
+        sleep(STALE).await;
+        assert!(keys.find("known").await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_withdrawn_key_is_unknown_after_five_minutes() {
+        let (accounts, keys) = keys();
+        assert!(keys.find("known").await.unwrap().is_some());
+        accounts.withdrawn.store(true, Ordering::Relaxed);
+        assert!(keys.find("known").await.unwrap().is_some());
+        sleep(FRESH).await;
+        assert!(keys.find("known").await.unwrap().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_after_a_question_failed_is_answered_by_the_next() {
+        let (accounts, keys) = keys();
+        accounts.away.store(true, Ordering::Relaxed);
+        assert!(keys.find("known").await.is_err());
+        accounts.away.store(false, Ordering::Relaxed);
+        assert!(keys.find("known").await.unwrap().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_who_wait_for_one_question_share_its_failure() {
+        let (accounts, keys) = keys();
+        accounts.away.store(true, Ordering::Relaxed);
+        let waiting = (0..100).map(|_| keys.find("known"));
+        let answers = futures_util::future::join_all(waiting).await;
+        assert!(answers.iter().all(Result::is_err));
+        assert_eq!(accounts.questions.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn made_up_key_ids_ask_once_a_second() {
+        let (accounts, keys) = keys();
+        for number in 0..100 {
+            assert!(keys.find(&number.to_string()).await.unwrap().is_none());
+        }
+        assert_eq!(accounts.questions.load(Ordering::Relaxed), 1);
     }
 }
