@@ -59,6 +59,8 @@ def run(share: int, shares: int, paths: list[str]) -> dict[str, list[str]]:
     named = [word for path in paths for word in ("--package", packages.get(path, "tidemark"))]
     command = [os.environ["CARGO_MUTANTS"], "mutants", "--dir", str(PROJECT), "--output", str(output), "--no-times",
                "--shard", f"{share - 1}/{shares}", "--colors", "never", *files, *named, "--", "--lib", "--bins"]  # fmt: skip
+    # Builds go elsewhere: nothing else makes this folder.
+    output.mkdir(parents=True, exist_ok=True)
     # The copy that is broken is built in a folder of its own.
     environment = {name: value for name, value in os.environ.items() if name != "CARGO_TARGET_DIR"}
     result = subprocess.run(command, check=False, env=environment)
