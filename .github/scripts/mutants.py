@@ -58,9 +58,10 @@ def run(share: int, shares: int, paths: list[str]) -> dict[str, list[str]]:
     files = [word for path in paths for word in ("--file", f"{path}/**/*.rs")]
     files += [word for path in paths if (PROJECT / f"{path}.rs").exists() for word in ("--file", f"{path}.rs")]
     named = [word for path in paths for word in ("--package", packages.get(path, "tidemark"))]
+    # A break that leaves a variable unused is one like any other, not an error: no lints.
     command = [os.environ["CARGO_MUTANTS"], "mutants", "--dir", str(PROJECT), "--output", str(output), "--no-times",
-               # A break that leaves a variable unused is one like any other, not an error.
-               "--cap-lints", "true", "--shard", f"{share - 1}/{shares}", "--colors", "never", *files, *named, "--", "--lib", "--bins"]  # fmt: skip
+               "--cap-lints", "true", "--shard", f"{share - 1}/{shares}", "--colors", "never",
+               *files, *named, "--", "--lib", "--bins"]  # fmt: skip
     # Builds go elsewhere: nothing else makes this folder.
     output.mkdir(parents=True, exist_ok=True)
     # The copy that is broken is built in a folder of its own.
