@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_password_does_not_show_in_debug_output() {
-        assert!(!format!("{:?}", Password::offered("hunter2hunter2")).contains("hunter"));
+        assert_eq!(format!("{:?}", Password::offered("hunter2hunter2")), "Password(…)");
     }
 
     #[test]
