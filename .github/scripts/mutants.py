@@ -61,7 +61,7 @@ def run(share: int, shares: int, paths: list[str]) -> dict[str, list[str]]:
     # A break that leaves a variable unused is one like any other, not an error: no lints.
     command = [os.environ["CARGO_MUTANTS"], "mutants", "--dir", str(PROJECT), "--output", str(output), "--no-times",
                "--cap-lints", "true", "--shard", f"{share - 1}/{shares}", "--colors", "never",
-               *files, *named, "--", "--lib", "--bins"]  # fmt: skip
+               "--cargo-arg=--lib", "--cargo-arg=--bins", *files, *named]  # fmt: skip
     # Builds go elsewhere: nothing else makes this folder.
     output.mkdir(parents=True, exist_ok=True)
     result = subprocess.run(command, check=False)
