@@ -13,6 +13,7 @@ mod create_group;
 mod create_task;
 mod delete_group;
 mod delete_task;
+mod early_data;
 mod edit_group;
 mod edit_task;
 mod gap;
@@ -33,6 +34,8 @@ mod update_group;
 mod update_task;
 
 use std::sync::Arc;
+
+use futures_util::FutureExt;
 use tidemark_pages::Pages;
 
 use self::{board::Board, purge::Finisher};
@@ -77,7 +80,11 @@ pub fn start(foundation: &Foundation) -> Offer {
         Offered::new(&role, list_comments::list_comments),
         Offered::new(&role, add_comment::add_comment),
     ];
-    Offer { operations, dependencies, pages: Some(pages), ..Offer::default() }
+    let unfit = {
+        let pages = pages.clone();
+        async move { early_data::found(&pages).await.into() }.boxed()
+    };
+    Offer { operations, dependencies, pages: Some(pages), unfit: Some(unfit), ..Offer::default() }
 }
 
 fn state_dependency(state: StateComponent) -> Dependency {
