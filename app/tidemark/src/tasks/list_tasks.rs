@@ -14,7 +14,7 @@ use super::{
     board::{self, Board, PAGES_AT_A_TIME, Seen, groups_of, tasks_of},
     bodies,
 };
-use crate::operations::{self, Answer, Call, paging, refusals};
+use crate::operations::{self, Answer, Call, Check, paging, refusals};
 
 /// Where a list goes on.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -40,11 +40,7 @@ pub async fn list_tasks(
     call: Call,
     input: ListTasks,
 ) -> Result<Answer<TaskList>, Refusal> {
-    let group: Option<GroupId> = match input.group_id.as_deref() {
-        None | Some("") => None,
-        Some(text) => Some(operations::id("group", text)?),
-    };
-    let status = parse_status(input.status.as_deref())?;
+    let (group, status) = check(&input)?;
     let limit = paging::limit(input.limit, paging::DEFAULT_LIMIT, paging::LARGEST_LIMIT)?;
     let start: Position = paging::position(input.cursor.as_deref())?;
     let (board, workspace) = (&role.board, &call.caller()?.workspace);
@@ -66,10 +62,18 @@ pub async fn list_tasks(
     Ok(TaskList { tasks, next: next.map(|position| paging::cursor(&position)) }.into())
 }
 
-fn parse_status(text: Option<&str>) -> Result<Option<TaskStatus>, Refusal> {
-    let text = text.filter(|text| !text.is_empty());
-    text.map(|text| text.parse().map_err(|fault| Refusal::invalid_field("/status", fault))).transpose()
+/// The group and the status that tasks shall have. A filter that is there and empty is a mistake: it would show
+/// more than was asked for.
+fn check(input: &ListTasks) -> Result<(Option<GroupId>, Option<TaskStatus>), Refusal> {
+    let mut check = Check::default();
+    check.that(input.group_id.as_deref() != Some(""), "/groupId", NO_GROUP);
+    let status = check.field("/status", input.status.as_deref().map(str::parse).transpose());
+    check.passed()?;
+    let group = input.group_id.as_deref().map(|id| operations::id("group", id)).transpose()?;
+    Ok((group, status.flatten()))
 }
+
+const NO_GROUP: &str = "groupId must be the id of a group";
 
 impl Position {
     /// The numbers of pages that it names.
