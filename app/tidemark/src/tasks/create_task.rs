@@ -79,7 +79,11 @@ fn check(input: &CreateTask) -> Result<Draft, Refusal> {
         _ => None,
     };
     let is_named = input.group_id.as_deref() != Some("");
-    check.that(is_named, "/groupId", "groupId must be the id of a group; without the member, it is the Inbox's");
+    check.that(
+        is_named,
+        "/groupId",
+        "groupId must be the id of a group; without the member, it is the Inbox's",
+    );
     let (Some(name), Some(description), Some(status), Some(schedule), true) =
         (name, description, status, schedule, is_named)
     else {
