@@ -138,7 +138,7 @@ fn conditions(declaration: &Declaration, headers: &HeaderMap) -> Result<Conditio
     // The edge says who calls; nobody else reaches this port.
     let address = text(HeaderName::from_static("x-real-ip"));
     conditions.origin = Origin { address, user_agent: text(header::USER_AGENT) };
-    conditions.fresh = text(header::CACHE_CONTROL).contains("no-cache");
+    conditions.fresh = declaration.kept && text(header::CACHE_CONTROL).contains("no-cache");
     Ok(conditions)
 }
 
