@@ -245,14 +245,14 @@ fn responses(described: &Described, path: &str, id: &str, schemas: &mut Map<Stri
         let codes: Vec<String> = reasons.iter().map(|reason| format!("`{}`", reason.code())).collect();
         let description = format!("Refused: {}.", codes.join(", "));
         let headers = headers::of_refusal(declaration, status);
-        responses.insert(status.to_string(), refusal(&description, headers));
+        responses.insert(status.to_string(), refusal(&description, &headers));
     }
     let reference = json!({ "$ref": "#/components/responses/TooManyRequests" });
     responses.insert("429".to_owned(), reference);
     Value::Object(responses)
 }
 
-fn refusal(description: &str, headers: Value) -> Value {
+fn refusal(description: &str, headers: &Value) -> Value {
     let problem = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
     json!({
         "description": description,
@@ -264,7 +264,7 @@ fn refusal(description: &str, headers: Value) -> Value {
 /// The one refusal of the edge that a client must know how to take, however right its request is.
 fn too_many_requests() -> Value {
     let description = "Refused by the edge, where its limits are on: `too-many-requests`.";
-    refusal(description, headers::those(&[("X-Request-Id", true), ("Retry-After", true)]))
+    refusal(description, &headers::those(&[("X-Request-Id", true), ("Retry-After", true)]))
 }
 
 /// The schema among those of the document, under its own name.
