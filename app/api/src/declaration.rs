@@ -30,6 +30,9 @@ pub struct Declaration {
     pub repeats: Repeats,
     pub shape: Shape,
     pub success: Success,
+    /// Whether an answer may be one that the role has kept for a while. It says how old it is, and whoever
+    /// demands a fresh one gets it.
+    pub kept: bool,
     /// What it may be refused for, beside what every operation of its kind may be ([`Declaration::reasons`]).
     pub refusals: &'static [Reason],
     /// Members of the input that must not be kept, not even as a digest.
@@ -263,6 +266,7 @@ pub(crate) const DEFAULTS: Declaration = Declaration {
     repeats: Repeats::Safe,
     shape: Shape::Unary,
     success: Success::Done,
+    kept: false,
     refusals: &[],
     secrets: &[],
 };

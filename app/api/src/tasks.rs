@@ -15,6 +15,7 @@ use crate::{
 #[serde(default, rename_all = "camelCase")]
 pub struct ListTasks {
     /// Only tasks of this group.
+    #[schemars(length(min = 1))]
     pub group_id: Option<Id>,
     /// Only tasks with this status.
     #[schemars(with = "Option<Status>")]
@@ -41,6 +42,7 @@ operation!(ListTasks -> TaskList {
 #[schemars(extend("required" = ["name"]))]
 pub struct CreateTask {
     /// The group; without one, the Inbox.
+    #[schemars(length(min = 1))]
     pub group_id: Option<Id>,
     /// 1 to 255 characters.
     #[schemars(length(min = 1, max = 255))]
@@ -136,30 +138,39 @@ pub struct TaskValues {
 pub struct UnchangedTask {
     /// Accepted if unchanged.
     #[serde(rename = "_id", skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub own_id: Option<Id>,
     /// Accepted if unchanged: a task stays in its group.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub group_id: Option<Id>,
     /// Accepted if unchanged: the board moves tasks by `position`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub rank: Option<String>,
     /// Accepted, and not read: it follows from the comments.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub comment_count: Option<u64>,
     /// Accepted if unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub created_by: Option<Id>,
     /// Accepted if unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub created_at: Option<Moment>,
     /// Accepted if unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub updated_at: Option<Moment>,
     /// Accepted if unchanged: another version is refused as stale.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub version: Option<u64>,
     /// Accepted, and not read: comments are added one by one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub comments: Option<Vec<serde_json::Value>>,
     /// Accepted, and not read.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,10 +2,16 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::Client;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
+use tidemark_api::{
+    Operation, Request,
+    accounts::{LogIn, Register},
+    groups::CreateGroup,
+    tasks::CreateTask,
+};
 use tidemark_stack::{Progress, SidecarOptions, Stack, StackOptions};
 
 use crate::{
@@ -72,22 +78,25 @@ struct Api {
 
 impl Api {
     async fn log_in(base: String) -> anyhow::Result<Self> {
-        let client = Client::new();
-        let body = json!({ "username": "Bench", "password": "Bench12345" });
-        let registered = client.post(format!("{base}/api/auth/register")).json(&body).send().await?;
-        ensure!(registered.status().is_success(), "registration was answered with {}", registered.status());
-        let session: Value =
-            client.post(format!("{base}/api/auth/login")).json(&body).send().await?.json().await?;
-        let token = session["token"].as_str().context("log-in gave no token")?.to_owned();
-        Ok(Self { client, base, token })
+        let (username, password) = ("Bench".to_owned(), "Bench12345".to_owned());
+        let mut api = Self { client: Client::new(), base, token: String::new() };
+        let register =
+            Register { username: username.clone(), password: password.clone(), ..Register::default() };
+        api.post(&register).await?;
+        api.token = api.post(&LogIn { username, password }).await?.token;
+        Ok(api)
+    }
+
+    async fn post<O: Operation>(&self, input: &O) -> anyhow::Result<O::Output> {
+        let Request { target, body, .. } = Request::of(input);
+        let request = self.client.post(format!("{}{target}", self.base)).bearer_auth(&self.token);
+        Ok(request.json(&body).send().await?.error_for_status()?.json().await?)
     }
 
     async fn create_groups(&self, count: usize) -> anyhow::Result<Vec<String>> {
         let create = |number: usize| async move {
-            let body = json!({ "name": format!("Bench {number}") });
-            let request = self.client.post(format!("{}/api/groups", self.base)).bearer_auth(&self.token);
-            let answer: Value = request.json(&body).send().await?.error_for_status()?.json().await?;
-            answer["group"]["_id"].as_str().map(str::to_owned).context("the group has no id")
+            let create = CreateGroup { name: format!("Bench {number}"), discussion: None };
+            Ok(self.post(&create).await?.group.id)
         };
         stream::iter(0..count).map(create).buffer_unordered(64).try_collect().await
     }
@@ -107,8 +116,23 @@ impl Api {
     }
 }
 
+/// A task as a script writes it: what stands before its number, and what behind.
+fn task() -> anyhow::Result<(String, String)> {
+    let create = CreateTask {
+        name: "Task @".to_owned(),
+        description: Some(DESCRIPTION.to_owned()),
+        ..CreateTask::default()
+    };
+    let mut members: Map<String, Value> = serde_json::from_value(serde_json::to_value(create)?)?;
+    members.retain(|_, value| !value.is_null());
+    let text = serde_json::to_string(&members)?;
+    let (before, behind) = text.split_once('@').context("the number has no place")?;
+    Ok((before.to_owned(), behind.to_owned()))
+}
+
 fn write_task_script(path: &Path, token: &str, groups: &[String]) -> anyhow::Result<()> {
     let groups: Vec<String> = groups.iter().map(|group| format!("{group:?}")).collect();
+    let (before, behind) = task()?;
     let script = format!(
         r#"local groups = {{ {groups} }}
 local number = 0
@@ -116,7 +140,7 @@ wrk.headers["Authorization"] = "Bearer {token}"
 wrk.headers["Content-Type"] = "application/json"
 function request()
     number = number + 1
-    local body = '{{"name":"Task ' .. number .. '","description":"{DESCRIPTION}"}}'
+    local body = '{before}' .. number .. '{behind}'
     return wrk.format("POST", "/api/groups/" .. groups[number % #groups + 1] .. "/tasks", nil, body)
 end
 "#,
@@ -128,13 +152,14 @@ end
 /// The same bytes without Tidemark: each request saves one task under a key of its own.
 fn write_raw_script(path: &Path, token: &str, groups: &[String]) -> anyhow::Result<()> {
     let group = groups.first().context("there is no group")?;
+    let (before, behind) = task()?;
     let script = format!(
         r#"local number = 0
 wrk.headers["dapr-api-token"] = "{token}"
 wrk.headers["Content-Type"] = "application/json"
 function request()
     number = number + 1
-    local body = '[{{"key":"raw/{group}/' .. number .. '","value":{{"name":"Task ' .. number .. '","description":"{DESCRIPTION}"}}}}]'
+    local body = '[{{"key":"raw/{group}/' .. number .. '","value":{before}' .. number .. '{behind}}}]'
     return wrk.format("POST", "/v1.0/state/statestore", nil, body)
 end
 "#

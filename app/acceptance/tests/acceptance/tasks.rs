@@ -104,6 +104,9 @@ async fn a_task_goes_where_the_body_says(world: Arc<World>) -> Outcome {
             api.post(path, &body).await?.problem(404, "not-found");
         }
         api.post(path, &json!({ "groupId": group })).await?.invalid_fields(&["/name"]);
+        // Whoever means the Inbox leaves the member out.
+        let answer = api.post(path, &json!({ "name": "", "groupId": "" })).await?;
+        answer.invalid_fields(&["/name", "/groupId"]);
     }
     Ok(())
 }

@@ -114,7 +114,14 @@ fn check(input: &CreateTask) -> Result<Draft, Refusal> {
         (Some(start), Some(end)) => check.field("/endDate", Schedule::new(start, end)),
         _ => None,
     };
-    let (Some(name), Some(description), Some(status), Some(schedule)) = (name, description, status, schedule)
+    let is_named = input.group_id.as_deref() != Some("");
+    check.that(
+        is_named,
+        "/groupId",
+        "groupId must be the id of a group; without the member, it is the Inbox's",
+    );
+    let (Some(name), Some(description), Some(status), Some(schedule), true) =
+        (name, description, status, schedule, is_named)
     else {
         return Err(check.refusal());
     };
@@ -122,7 +129,7 @@ fn check(input: &CreateTask) -> Result<Draft, Refusal> {
 }
 
 async fn group(role: &TasksRole, author: &Author, id: Option<&str>) -> Result<Group, Refusal> {
-    let Some(text) = id.filter(|text| !text.is_empty()) else { return inbox(&role.board, author).await };
+    let Some(text) = id else { return inbox(&role.board, author).await };
     let id: GroupId = operations::id("group", text)?;
     let group = role.board.group(&author.caller.workspace, id).await?;
     group.ok_or_else(|| Refusal::not_found("group", text))

@@ -24,7 +24,7 @@ pub async fn list_groups(
     input: ListGroups,
 ) -> Result<Answer<GroupList>, Refusal> {
     let with_tasks = match input.include.as_deref() {
-        None | Some("") => false,
+        None => false,
         Some("tasks") => true,
         Some(_) => return Err(Refusal::invalid_field("/include", "include may be: tasks")),
     };

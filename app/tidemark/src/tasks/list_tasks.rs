@@ -15,7 +15,7 @@ use super::{
     bodies,
     reading::Reading,
 };
-use crate::operations::{self, Answer, Call, paging};
+use crate::operations::{self, Answer, Call, Check, paging};
 
 /// Where a list goes on.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -46,11 +46,7 @@ pub async fn list_tasks(
     call: Call,
     input: ListTasks,
 ) -> Result<Answer<TaskList>, Refusal> {
-    let group: Option<GroupId> = match input.group_id.as_deref() {
-        None | Some("") => None,
-        Some(text) => Some(operations::id("group", text)?),
-    };
-    let status = parse_status(input.status.as_deref())?;
+    let (group, status) = check(&input)?;
     let limit = paging::limit(input.limit, paging::DEFAULT_LIMIT, paging::LARGEST_LIMIT)?;
     let start: Position = paging::position(input.cursor.as_deref())?;
     let workspace = &call.caller()?.workspace;
@@ -76,10 +72,18 @@ pub async fn list_tasks(
     Ok(TaskList { tasks: search.found, next: next.map(|position| paging::cursor(&position)) }.into())
 }
 
-fn parse_status(text: Option<&str>) -> Result<Option<TaskStatus>, Refusal> {
-    let text = text.filter(|text| !text.is_empty());
-    text.map(|text| text.parse().map_err(|fault| Refusal::invalid_field("/status", fault))).transpose()
+/// The group and the status that tasks shall have. A filter that is there and empty is a mistake: it would show
+/// more than was asked for.
+fn check(input: &ListTasks) -> Result<(Option<GroupId>, Option<TaskStatus>), Refusal> {
+    let mut check = Check::default();
+    check.that(input.group_id.as_deref() != Some(""), "/groupId", NO_GROUP);
+    let status = check.field("/status", input.status.as_deref().map(str::parse).transpose());
+    check.passed()?;
+    let group = input.group_id.as_deref().map(|id| operations::id("group", id)).transpose()?;
+    Ok((group, status.flatten()))
 }
+
+const NO_GROUP: &str = "groupId must be the id of a group";
 
 impl Position {
     /// The numbers of pages that it names.
