@@ -38,6 +38,7 @@ mod acceptance {
     pub mod restarts;
     pub mod run;
     pub mod sources;
+    pub mod store;
     pub mod tasks;
     pub mod tokens;
     pub mod versions;

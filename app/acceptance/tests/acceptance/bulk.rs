@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemark_acceptance::{Outcome, eventually};
+use tidemark_domain::{GroupId, TaskId};
 
 use super::api::{Api, ids};
 use super::run::Trial;
+use super::store;
 use super::world::{SOON, World, unique};
 use crate::trials;
 
@@ -15,6 +17,9 @@ pub fn trials() -> Vec<Trial> {
     trials![
         many_tasks_over_many_pages_are_changed_by_one_call,
         a_repeated_bulk_change_is_told_the_same_and_made_once,
+        a_repeated_bulk_change_is_told_what_was_done_though_its_surroundings_are_gone,
+        ids_that_nobody_gave_out_leave_nothing_in_the_store,
+        long_texts_are_changed_and_shown_together,
         many_tasks_are_moved_together_and_keep_their_order,
         many_tasks_are_deleted_by_one_call_and_come_back_one_by_one,
         of_many_tasks_those_that_cannot_be_changed_say_why,
@@ -76,9 +81,54 @@ async fn a_repeated_bulk_change_is_told_the_same_and_made_once(world: Arc<World>
     let shown = api.get(&format!("/api/tasks/{}", made[1])).await?.expect(200);
     assert_eq!((shown.version(), &shown.json()["task"]["status"]), ("3", &json!("New")));
     let other = json!({ "ids": made, "status": "Approved" });
-    let refused = api.post_once(BULK, &key, &other).await?.expect(200).json();
-    for result in refused["results"].as_array().into_iter().flatten() {
-        assert_eq!(result["code"], json!("idempotency-key-reused"));
+    api.post_once(BULK, &key, &other).await?.problem(422, "idempotency-key-reused");
+    // Also where the other tasks lie in pages that have not seen the key.
+    let elsewhere = api.new_task(&api.new_group(&unique("group")).await?, "elsewhere").await?;
+    let other = json!({ "ids": [elsewhere], "status": "Backlog" });
+    api.post_once(BULK, &key, &other).await?.problem(422, "idempotency-key-reused");
+    Ok(())
+}
+
+async fn a_repeated_bulk_change_is_told_what_was_done_though_its_surroundings_are_gone(
+    world: Arc<World>,
+) -> Outcome {
+    let api = world.member();
+    let group = api.new_group(&unique("group")).await?;
+    let made = tasks(api, &group, 3).await?;
+    let (key, body) = (unique("key"), json!({ "ids": [made[0]], "after": made[2] }));
+    let first = api.post_once(BULK, &key, &body).await?.expect(200);
+    api.delete(&format!("/api/tasks/{}", made[2])).await?.expect(204);
+    assert_eq!(api.post_once(BULK, &key, &body).await?.expect(200).body, first.body);
+    api.post(BULK, &body).await?.invalid_fields(&["/after"]);
+    api.post_once(BULK, &unique("key"), &body).await?.invalid_fields(&["/after"]);
+    Ok(())
+}
+
+async fn ids_that_nobody_gave_out_leave_nothing_in_the_store(world: Arc<World>) -> Outcome {
+    let api = world.member();
+    let group: GroupId = api.new_group(&unique("group")).await?.parse()?;
+    let made_up: Vec<String> =
+        (1_000..1_020).map(|page| TaskId::new(group, page, [7; 8]).to_string()).collect();
+    let body = json!({ "ids": made_up, "status": "New" });
+    let answer = api.post_once(BULK, &unique("key"), &body).await?.expect(200).json();
+    assert!(outcomes(&answer).iter().all(|(_, outcome)| *outcome == "refused"), "{answer}");
+    let pages = format!("tasks/*/{group}/1*");
+    assert_eq!(store::count(&world, "return #redis.call('KEYS', ARGV[1])", &pages).await?, 0);
+    Ok(())
+}
+
+async fn long_texts_are_changed_and_shown_together(world: Arc<World>) -> Outcome {
+    let api = world.elsewhere()?;
+    let group = api.new_group("long").await?;
+    let made = tasks(&api, &group, 130).await?;
+    let long = "\u{1f986}".repeat(5_000);
+    for description in [&long, "short"] {
+        let body = json!({ "ids": made, "description": description, "endDate": null });
+        let answer = api.post(BULK, &body).await?.expect(200).json();
+        assert!(outcomes(&answer).iter().all(|(_, outcome)| *outcome == "done"), "{answer}");
+        let shown = api.get(&format!("/api/groups/{group}?limit=200")).await?.expect(200).json();
+        let shown = shown["group"]["tasks"].as_array().cloned().unwrap_or_default();
+        assert!(shown.len() == 130 && shown.iter().all(|task| task["description"] == json!(description)));
     }
     Ok(())
 }

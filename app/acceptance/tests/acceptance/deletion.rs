@@ -8,12 +8,11 @@ use reqwest::Method;
 use serde_json::json;
 use tidemark_acceptance::{Failure, Outcome, eventually};
 use tidemark_stack::SidecarOptions;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use super::api::{ids, send};
 use super::run::{Topology, Trial};
+use super::store;
 use super::world::{RECOVERY, SOON, World, unique};
 use crate::trials;
 
@@ -165,26 +164,10 @@ async fn what_never_was_cannot_be_restored(world: Arc<World>) -> Outcome {
 
 /// Whether a text lies anywhere in the store.
 async fn store_holds(world: &World, needle: &str) -> Outcome<bool> {
-    let address = world.stack.part("redis")?.address().ok_or_else(|| Failure::new("no address"))?;
     let script = "for _, key in ipairs(redis.call('KEYS', '*')) do if redis.call('TYPE', key).ok == 'hash' then \
                   local data = redis.call('HGET', key, 'data'); \
                   if data and string.find(data, ARGV[1], 1, true) then return 1 end end end return 0";
-    let mut connection = TcpStream::connect(address).await?;
-    let mut ask = Vec::new();
-    for words in [vec!["AUTH", &world.stack.secrets().redis_password], vec!["EVAL", script, "0", needle]] {
-        ask.extend(format!("*{}\r\n", words.len()).into_bytes());
-        for word in words {
-            ask.extend(format!("${}\r\n{word}\r\n", word.len()).into_bytes());
-        }
-    }
-    connection.write_all(&ask).await?;
-    let mut answers = BufReader::new(connection).lines();
-    assert_eq!(answers.next_line().await?.as_deref(), Some("+OK"));
-    match answers.next_line().await?.as_deref() {
-        Some(":1") => Ok(true),
-        Some(":0") => Ok(false),
-        other => Err(Failure::new(format!("{other:?}"))),
-    }
+    Ok(store::count(world, script, needle).await? == 1)
 }
 
 async fn what_has_lain_in_the_trash_for_its_time_is_gone_with_all_that_belonged_to_it(

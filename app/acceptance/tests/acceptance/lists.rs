@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
         groups_are_listed_newest_first_and_each_once,
         a_group_made_between_two_pages_moves_nothing,
         a_group_deleted_between_two_pages_hides_no_other,
+        a_group_deleted_between_two_pages_hides_no_task_of_another,
         a_list_of_groups_counts_their_tasks_and_may_hold_them,
         tasks_of_all_groups_are_listed_once,
         tasks_are_filtered_by_group_and_status,
@@ -71,6 +72,24 @@ async fn a_group_deleted_between_two_pages_hides_no_other(world: Arc<World>) -> 
     let rest = api.get(&format!("/api/groups?limit=9&cursor={next}")).await?.expect(200).json();
     let rest = rest["groups"].as_array().cloned().unwrap_or_default();
     assert_eq!(ids(&rest), [made[2].as_str(), &made[1], &made[0]]);
+    Ok(())
+}
+
+async fn a_group_deleted_between_two_pages_hides_no_task_of_another(world: Arc<World>) -> Outcome {
+    let (api, made) = groups(&world, 2).await?;
+    for number in 0..4 {
+        api.new_task(&made[0], &number.to_string()).await?;
+    }
+    let mut expected = Vec::new();
+    for number in 0..4 {
+        expected.push(api.new_task(&made[1], &number.to_string()).await?);
+    }
+    let first = api.get("/api/tasks?limit=2").await?.expect(200).json();
+    // The group that was being shown.
+    api.delete(&format!("/api/groups/{}", made[0])).await?.expect(204);
+    let next = first["next"].as_str().unwrap_or_default();
+    let second = api.get(&format!("/api/tasks?cursor={next}")).await?.expect(200).json();
+    assert_eq!(ids(second["tasks"].as_array().map_or(&[], Vec::as_slice)), expected);
     Ok(())
 }
 

@@ -139,7 +139,10 @@ async fn a_read_that_is_known_is_told_so_without_a_body(world: Arc<World>) -> Ou
         let answer = ask(&known).await?.expect(304);
         assert_eq!((answer.body.len(), answer.tag()), (0, read.tag()));
     }
-    let lines = world.member().request(Method::GET, &path).header(IF_NONE_MATCH, "\"x\"");
+    // Past the edge: NGINX takes one line of this kind.
+    let address = world.addresses("tasks")?.remove(0);
+    let process = world.member().at(format!("http://{address}"));
+    let lines = process.request(Method::GET, &path).header(IF_NONE_MATCH, "\"x\"");
     send(lines.header(IF_NONE_MATCH, read.tag())).await?.expect(304);
     // A comment does not change its task's version, and yet what is shown.
     let comment = json!({ "text": "news" });

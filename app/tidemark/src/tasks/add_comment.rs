@@ -20,7 +20,7 @@ use crate::operations::{self, Answer, Call, Check, refusals};
 /// The most comments on one task.
 const COMMENTS_PER_TASK: usize = 2_000;
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("a task may have {COMMENTS_PER_TASK} comments, and this one has them")]
 struct TaskFull;
 
@@ -67,7 +67,7 @@ pub async fn add_comment(
         Ok(comment)
     };
     let comments = comments_of(workspace, id.group(), id.page());
-    let added = role.board.pages.append(&comments, key, put).await;
+    let added = role.board.append(&comments, key, put, |TaskFull| true).await;
     let added = added.map_err(|fault| match fault {
         EditError::Closed => Refusal::not_found("task", id),
         EditError::Rejected(full) => Refusal::new(Reason::LimitReached, full.to_string()),

@@ -9,7 +9,8 @@ use tidemark_domain::{
     Access, ActionId, Causes, Change, CommandId, Comment, Event, Group, GroupId, Task, TaskId, Workspace,
 };
 use tidemark_pages::{
-    CollectionKey, Entry, OutboxEvent, PageEdit, PageSummary, PageView, Pages, StoreError, Summary,
+    CollectionKey, EditError, Entry, IdempotencyKey, Once, OutboxEvent, PageEdit, PageSummary, PageView,
+    Pages, StoreError, Summary,
 };
 use tidemark_protocol::{
     ledger,
@@ -119,14 +120,35 @@ impl Board {
         shown.await
     }
 
-    /// The cards of each board in the order of their ranks. Boards of up to 64 tasks need one call of the store
-    /// for all; larger ones two, or one more where comments fill pages of their own.
+    /// The cards of each board in the order of their ranks. 16 boards of up to 64 tasks need one call of the store;
+    /// larger ones two, or one more where comments fill pages of their own.
     pub async fn cards(
         &self,
         workspace: &Workspace,
         groups: &[GroupId],
     ) -> Result<Vec<Vec<Card>>, ReadError> {
         Reading::run(&self.pages, |reading| all_cards(reading, workspace, groups)).await
+    }
+
+    /// Appends; what is refused since the collection is full is tried once more after other replicas' counts are known.
+    pub async fn append<T, R>(
+        &self,
+        collection: &CollectionKey,
+        key: Option<IdempotencyKey>,
+        edit: impl Fn(&mut PageEdit<'_>) -> Result<T, R> + Clone + Send + 'static,
+        is_full: impl Fn(&R) -> bool,
+    ) -> Result<Once<T>, EditError<R>>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+    {
+        match self.pages.append(collection, key, edit.clone()).await {
+            Err(EditError::Rejected(refused)) if is_full(&refused) => {
+                self.pages.recount(collection).await.map_err(EditError::Unavailable)?;
+                self.pages.append(collection, key, edit).await
+            }
+            other => other,
+        }
     }
 
     /// What every event of a call says of it.
@@ -176,22 +198,8 @@ pub struct Comments {
 
 impl Comments {
     pub fn read(reading: &mut Reading, key: &CollectionKey) -> Option<Self> {
-        let (summary, first) = (reading.summary(key), reading.page(key.page(0)));
-        let (summary, first) = (summary?, first?);
-        if !first.is_sealed() {
-            return Some(Self { summary, read: vec![first] });
-        }
-        let last = summary.pages.saturating_sub(1).max(1);
-        let uncounted = |page: &&PageSummary| page.tally.is_empty() && (1..last).contains(&page.number);
-        let uncounted: Vec<_> = summary
-            .live_pages
-            .iter()
-            .filter(uncounted)
-            .map(|page| reading.page(key.page(page.number)))
-            .collect();
-        let newest = reading.until_the_end(key, last);
-        let uncounted = uncounted.into_iter().collect::<Option<Vec<_>>>()?;
-        let read = [first].into_iter().chain(uncounted).chain(newest?).collect();
+        let uncounted = |page: &PageSummary| page.tally.is_empty();
+        let (summary, read) = reading.collection(key, 0, uncounted, |_, _| {})?;
         Some(Self { summary, read })
     }
 
@@ -264,26 +272,10 @@ pub fn live_tasks(group: GroupId, view: &PageView) -> Result<Vec<Task>, CorruptE
 fn task_pages(
     reading: &mut Reading,
     collection: &CollectionKey,
-    mut along: impl FnMut(&mut Reading, u32),
+    along: impl FnMut(&mut Reading, u32),
 ) -> Option<Vec<Arc<PageView>>> {
-    let (summary, first) = (reading.summary(collection), reading.page(collection.page(0)));
-    along(reading, 0);
-    let (summary, first) = (summary?, first?);
-    if !first.is_sealed() {
-        return Some(vec![first]);
-    }
-    let last = summary.pages.saturating_sub(1).max(1);
-    let has_live = |page: &&PageSummary| page.may_hold(|label| label != TRASH);
-    let named = summary.live_pages.iter().filter(has_live).map(|page| page.number);
-    let mut middle = Vec::new();
-    for number in named.filter(|number| (1..last).contains(number)) {
-        along(reading, number);
-        middle.push(reading.page(collection.page(number)));
-    }
-    along(reading, last);
-    let newest = reading.until_the_end(collection, last);
-    let middle: Option<Vec<_>> = middle.into_iter().collect();
-    Some([first].into_iter().chain(middle?).chain(newest?).collect())
+    let has_live = |page: &PageSummary| page.may_hold(|label| label != TRASH);
+    reading.collection(collection, 0, has_live, along).map(|(_, pages)| pages)
 }
 
 fn all_cards(
@@ -348,6 +340,11 @@ pub fn tasks_of(workspace: &Workspace, group: GroupId) -> CollectionKey {
 /// deleted task leaves none behind.
 pub fn comments_of(workspace: &Workspace, group: GroupId, task_page: u32) -> CollectionKey {
     collection(&format!("comments/{workspace}/{group}/{task_page}"))
+}
+
+/// Pages that nothing is appended to: what was asked under the keys of bulk changes.
+pub fn bulk_keys_of(workspace: &Workspace) -> CollectionKey {
+    collection(&format!("bulk/{workspace}"))
 }
 
 /// What a page of the board holds.
@@ -436,7 +433,7 @@ impl Seen {
 pub struct Author {
     pub caller: Arc<Caller>,
     pub traceparent: Option<String>,
-    /// All events of the request share it, also those that a cascade tells later.
+    /// All events of the request share it.
     pub action_id: ActionId,
     /// The key that the client gave, by which it knows its own change when it hears of it.
     pub command_id: Option<CommandId>,

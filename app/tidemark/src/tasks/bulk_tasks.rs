@@ -2,40 +2,46 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tidemark_api::{
     Refusal,
     tasks::{BulkAnswer, BulkOutcome, BulkResult, BulkTasks, TaskValues},
 };
-use tidemark_domain::{Group, GroupId, Rank, Task, TaskId, Workspace, task::InvalidSchedule};
+use tidemark_domain::{ActionId, Group, GroupId, Rank, Task, TaskId, Workspace, task::InvalidSchedule};
 use tidemark_pages::{EditError, Once, PageEdit, PageKey};
-use tokio::time::{Instant, error::Elapsed, timeout_at};
+use tokio::time::{Instant, error::Elapsed, sleep, timeout_at};
 
 use super::{
     TasksRole,
-    board::{Author, group_in, groups_of, tasks_of},
+    board::{Author, bulk_keys_of, group_in, groups_of, tasks_of},
     change::ChangeError,
     edit_task::{current, replace},
     gap::{gap, neighbour},
-    refusals::{of_change, of_rejection},
+    refusals::of_rejection,
     task_values::CheckedValues,
     trash::discard_task,
 };
 use crate::operations::{
     Answer, Call, Check, Seen,
-    refusals::{internal, of_read},
+    refusals::{internal, of_edit, of_read},
 };
 
 /// Ids of one call.
 const MOST: usize = 500;
+/// How long a part waits for the events of the one before it to go out.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Pages that are changed at a time.
 const PAGES_AT_A_TIME: usize = 16;
 /// Less than an operation may take: what is not done by then is told to be unknown.
 const TIME: Duration = Duration::from_secs(20);
 
-/// Each page of the store changes in one commit, once for all calls with the same key, and keeps what became of its
-/// tasks: a repeat is told the same of those that were done, and goes on with the others.
+/// Tasks of one page that are changed by one commit, whose events must have room in the page.
+const TASKS_AT_A_TIME: usize = 16;
+
+/// Tasks that lie together change in one commit, once for all calls with the same key, and keep what became of them: a
+/// repeat is told the same of those that were done, and goes on with the others.
 pub async fn bulk_tasks(
     role: Arc<TasksRole>,
     call: Call,
@@ -43,26 +49,46 @@ pub async fn bulk_tasks(
 ) -> Result<Answer<BulkAnswer>, Refusal> {
     let until = Instant::now() + TIME;
     let ids = ids(&input)?;
-    let change = Arc::new(change(&role, &call, &input, &ids).await?);
     let workspace = &call.caller()?.workspace;
+    let asked = check(&input, &ids)?;
     let mut author = role.board.author(&call)?;
-    if let Some(identity) = call.identity("", &input) {
-        // The repeat of a call that was half done belongs to the same action.
-        author.action_id = uuid::Builder::from_custom_bytes(identity.key).into_uuid();
-    }
+    author.action_id = action(&role, &call, &input, author.action_id).await?;
     let groups = groups(&role, workspace, &ids).await?;
-    let mut results: BTreeMap<TaskId, BulkResult> = BTreeMap::new();
-    let mut replayed = true;
-    let edits = by_page(workspace, &groups, &ids).into_iter().map(|(page, (group, ids))| {
-        let key = call.identity(&page.to_string(), &input).map(Into::into);
-        let edit = edit_of(ids.clone(), group, author.clone(), Arc::clone(&change));
+    let parts = parts(workspace, &ids);
+    let bulk = match change(&role, workspace, asked).await {
+        Ok(bulk) => bulk,
+        // What stood beside them may be gone since: whoever repeats is told what was done all the same.
+        Err(refusal) if call.key().is_some() => Bulk::Refused(refusal),
+        Err(refusal) => return Err(refusal),
+    };
+    let bulk = Arc::new(bulk);
+    let edits = parts.into_iter().map(|(page, ids)| {
+        let subject = format!("{page} {}", ids.first().map(TaskId::entry).unwrap_or_default());
+        let key = call.identity(&subject, &input).map(Into::into);
+        let group = ids.first().and_then(|id| groups.get(&id.group()).cloned());
+        let edit = edit_of(ids.clone(), group, author.clone(), Arc::clone(&bulk));
         let pages = &role.board.pages;
-        async move { (ids, timeout_at(until, pages.edit_once(&page, key, edit)).await) }
+        async move {
+            let edited = loop {
+                match timeout_at(until, pages.edit_once(&page, key, edit.clone())).await {
+                    // The part before it has filled the page's outbox: it empties as fast as the broker takes events.
+                    Ok(Err(EditError::Backlog { .. })) if Instant::now() + PAUSE < until => {
+                        sleep(PAUSE).await
+                    }
+                    edited => break edited,
+                }
+            };
+            (ids, edited)
+        }
     });
     let mut edited = stream::iter(edits).buffer_unordered(PAGES_AT_A_TIME);
+    let (mut results, mut replayed) = (BTreeMap::new(), true);
     while let Some((ids, edited)) = edited.next().await {
         replayed &= matches!(edited, Ok(Ok(Once::Again(_))));
-        results.extend(ids.iter().copied().zip(results_of_page(&ids, edited)?));
+        if let (Ok(Err(EditError::Rejected(Unmade::Refused))), Bulk::Refused(refusal)) = (&edited, &*bulk) {
+            return Err(refusal.clone());
+        }
+        results.extend(ids.iter().copied().zip(results_of_part(&ids, edited)?));
     }
     let result = |(text, id): (&String, &Option<TaskId>)| {
         let found = id.and_then(|id| results.get(&id).cloned());
@@ -73,24 +99,55 @@ pub async fn bulk_tasks(
         .replayed(replayed && !results.is_empty()))
 }
 
-fn by_page(
-    workspace: &Workspace,
-    groups: &BTreeMap<GroupId, Group>,
-    ids: &[Option<TaskId>],
-) -> BTreeMap<PageKey, (Group, Vec<TaskId>)> {
-    let mut pages: BTreeMap<PageKey, (Group, Vec<TaskId>)> = BTreeMap::new();
-    for id in ids.iter().flatten() {
-        if let Some(group) = groups.get(&id.group()) {
-            let page = tasks_of(workspace, id.group()).page(id.page());
-            pages.entry(page).or_insert_with(|| (group.clone(), Vec::new())).1.push(*id);
-        }
+/// Pages that remember the keys of bulk changes.
+const KEY_PAGES: u8 = 64;
+
+/// The action that the events belong to: with a key, the one that its first call began. One page remembers each key with
+/// all that was asked under it, wherever the tasks lie.
+async fn action(
+    role: &TasksRole,
+    call: &Call,
+    input: &BulkTasks,
+    action: ActionId,
+) -> Result<ActionId, Refusal> {
+    let Some(identity) = call.identity("", input) else { return Ok(action) };
+    let page = bulk_keys_of(&call.caller()?.workspace).page(u32::from(identity.key[0] % KEY_PAGES));
+    let remember = move |edit: &mut PageEdit<'_>| {
+        edit.answer(Bytes::copy_from_slice(action.as_bytes()));
+        Ok::<_, Unmade>(action)
+    };
+    match role.board.pages.edit_once(&page, Some(identity.into()), remember).await {
+        Ok(Once::First(action)) => Ok(action),
+        Ok(Once::Again(first)) => ActionId::from_slice(&first.answer).map_err(|fault| internal(&fault)),
+        Err(fault) => Err(of_edit(fault)),
     }
-    pages
 }
 
-fn results_of_page(
+/// The tasks that change together.
+fn parts(workspace: &Workspace, ids: &[Option<TaskId>]) -> Vec<(PageKey, Vec<TaskId>)> {
+    let mut pages: BTreeMap<PageKey, Vec<TaskId>> = BTreeMap::new();
+    for id in ids.iter().flatten() {
+        pages.entry(tasks_of(workspace, id.group()).page(id.page())).or_default().push(*id);
+    }
+    let parts = pages.into_iter().flat_map(|(page, ids)| {
+        let parts: Vec<_> = ids.chunks(TASKS_AT_A_TIME).map(|part| (page.clone(), part.to_vec())).collect();
+        parts
+    });
+    parts.collect()
+}
+
+/// Why nothing of a part was made.
+#[derive(Debug, thiserror::Error)]
+enum Unmade {
+    #[error("none of the tasks exists")]
+    NotFound,
+    #[error("the call is refused")]
+    Refused,
+}
+
+fn results_of_part(
     ids: &[TaskId],
-    edited: Result<Result<Once<Vec<Became>>, EditError<ChangeError>>, Elapsed>,
+    edited: Result<Result<Once<Vec<Became>>, EditError<Unmade>>, Elapsed>,
 ) -> Result<Vec<BulkResult>, Refusal> {
     let texts = ids.iter().map(TaskId::to_string);
     let became: Vec<Became> = match edited {
@@ -98,9 +155,10 @@ fn results_of_page(
         Ok(Ok(Once::Again(first))) => {
             serde_json::from_slice(&first.answer).map_err(|fault| internal(&fault))?
         }
+        Ok(Err(EditError::Rejected(_) | EditError::Closed)) => vec![Became::NotFound; ids.len()],
         Ok(Err(EditError::OutcomeUnknown(_))) | Err(_) => return Ok(texts.map(|id| unknown(&id)).collect()),
         Ok(Err(fault)) => {
-            let refusal = of_change("task", "of the page", fault);
+            let refusal = of_edit(fault);
             return Ok(texts.map(|id| refused(&id, &refusal)).collect());
         }
     };
@@ -120,41 +178,58 @@ fn ids(input: &BulkTasks) -> Result<Vec<Option<TaskId>>, Refusal> {
     Ok(input.ids.iter().map(|id| id.parse().ok()).collect())
 }
 
-/// What shall become of each task.
-enum Bulk {
+/// What the call asks for.
+enum Asked {
     Delete,
-    Change { values: CheckedValues, ranks: BTreeMap<TaskId, Rank> },
+    Change { values: CheckedValues, place: Option<Place>, tasks: Vec<TaskId> },
 }
 
-async fn change(
-    role: &TasksRole,
-    call: &Call,
-    input: &BulkTasks,
-    ids: &[Option<TaskId>],
-) -> Result<Bulk, Refusal> {
+/// The tasks between which they shall stand.
+struct Place {
+    after: Option<TaskId>,
+    before: Option<TaskId>,
+}
+
+fn check(input: &BulkTasks, ids: &[Option<TaskId>]) -> Result<Asked, Refusal> {
     let is_move = input.after.is_some() || input.before.is_some();
     let changes = is_move || input.values != TaskValues::default();
     let mut check = Check::default();
     check.that(!(input.delete && changes), "/delete", "what is deleted cannot be changed by the same call");
     check.that(input.delete || changes, "/ids", "say what shall become of them");
     let values = CheckedValues::check(&input.values, &mut check);
-    let moved: Vec<TaskId> = ids.iter().copied().flatten().collect();
-    let after = check.field("/after", neighbour(&moved, input.after.as_deref()));
-    let before = check.field("/before", neighbour(&moved, input.before.as_deref()));
-    check.passed()?;
+    let tasks: Vec<TaskId> = ids.iter().copied().flatten().collect();
+    let after = check.field("/after", neighbour(&tasks, input.after.as_deref()));
+    let before = check.field("/before", neighbour(&tasks, input.before.as_deref()));
     let (Some(values), Some(after), Some(before)) = (values, after, before) else {
-        return Err(Refusal::internal());
+        return Err(check.refusal());
     };
+    check.passed()?;
     if input.delete {
-        return Ok(Bulk::Delete);
+        return Ok(Asked::Delete);
     }
+    Ok(Asked::Change { values, place: is_move.then_some(Place { after, before }), tasks })
+}
+
+/// What shall become of each task.
+enum Bulk {
+    Delete,
+    Change {
+        values: CheckedValues,
+        ranks: BTreeMap<TaskId, Rank>,
+    },
+    /// Nothing but what was made before.
+    Refused(Refusal),
+}
+
+async fn change(role: &TasksRole, workspace: &Workspace, asked: Asked) -> Result<Bulk, Refusal> {
+    let Asked::Change { values, place, tasks } = asked else { return Ok(Bulk::Delete) };
     let mut ranks = BTreeMap::new();
-    if is_move {
-        let gap = gap(role, &call.caller()?.workspace, &moved, after, before).await?;
-        let made = gap.ranks(moved.len(), role.board.now()).map_err(|fault| {
+    if let Some(Place { after, before }) = place {
+        let gap = gap(role, workspace, &tasks, after, before).await?;
+        let made = gap.ranks(tasks.len(), role.board.now()).map_err(|fault| {
             Refusal::invalid_field(if before.is_some() { "/before" } else { "/after" }, fault)
         })?;
-        ranks = moved.into_iter().zip(made).collect();
+        ranks = tasks.into_iter().zip(made).collect();
     }
     Ok(Bulk::Change { values, ranks })
 }
@@ -235,42 +310,50 @@ fn unknown(id: &str) -> BulkResult {
     BulkResult { id, outcome, version: None, code: None, error: None }
 }
 
-/// Changes those of one page that can be changed, and keeps what became of each.
+/// Changes those that can be changed, and keeps what became of each. If none is there nothing is kept either: a page
+/// that nobody made stays unmade.
 fn edit_of(
     ids: Vec<TaskId>,
-    group: Group,
+    group: Option<Group>,
     author: Author,
     bulk: Arc<Bulk>,
-) -> impl Fn(&mut PageEdit<'_>) -> Result<Vec<Became>, ChangeError> + Send + 'static {
+) -> impl Fn(&mut PageEdit<'_>) -> Result<Vec<Became>, Unmade> + Clone + Send + 'static {
     move |edit| {
-        let became: Vec<Became> = ids
-            .iter()
-            .map(|id| match change_one(edit, *id, &group, &author, &bulk) {
-                Ok(version) => Became::Version(version),
+        let group = group.as_ref().ok_or(Unmade::NotFound)?;
+        let mut became = Vec::with_capacity(ids.len());
+        for id in &ids {
+            became.push(match change_one(edit, *id, group, &author, &bulk) {
+                Ok(Some(version)) => Became::Version(version),
+                Ok(None) => return Err(Unmade::Refused),
                 Err(fault) => Became::of_fault(*id, fault),
-            })
-            .collect();
+            });
+        }
+        if became.iter().all(|became| *became == Became::NotFound) {
+            return Err(Unmade::NotFound);
+        }
         let answer = serde_json::to_vec(&became).expect("versions and words always make JSON");
         edit.answer(answer.into());
         Ok(became)
     }
 }
 
+/// The task's version after the change; `None` if the call is refused.
 fn change_one(
     edit: &mut PageEdit<'_>,
     id: TaskId,
     group: &Group,
     author: &Author,
     bulk: &Bulk,
-) -> Result<u64, ChangeError> {
+) -> Result<Option<u64>, ChangeError> {
     let task = current(edit, id, &Seen::Any)?;
     let group_name = group.name.as_str();
     match bulk {
-        Bulk::Delete => Ok(discard_task(edit, author, group_name, task)),
+        Bulk::Refused(_) => Ok(None),
+        Bulk::Delete => Ok(Some(discard_task(edit, author, group_name, task))),
         Bulk::Change { values, ranks } => {
             let rank = ranks.get(&id).unwrap_or(&task.rank).clone();
             let changed = Task { rank, ..values.apply(&task)? };
-            Ok(replace(edit, author, group_name, &task, &changed).version)
+            Ok(Some(replace(edit, author, group_name, &task, &changed).version))
         }
     }
 }

@@ -39,7 +39,7 @@ pub async fn create_task(
         has_room(edit)?;
         Ok::<_, ChangeError>(put_new_task(edit, &author, &group, draft.clone()))
     };
-    let created = role.board.pages.append(&tasks_of(&caller.workspace, group_id), key, put).await;
+    let created = role.board.append(&tasks_of(&caller.workspace, group_id), key, put, is_full).await;
     let created = created.map_err(|fault| of_change("group", group_id, fault))?;
     let (task, replayed) = match created {
         Once::First(task) => (task, false),
@@ -65,10 +65,12 @@ const TASKS_WITH_TRASH: usize = 10_000;
 pub enum GroupFull {
     #[error("a group may have {TASKS_PER_GROUP} tasks, and this one has them")]
     Tasks,
-    #[error(
-        "a group may have {TASKS_WITH_TRASH} tasks with those in the trash, and this one has them; the trash is          emptied with time"
-    )]
+    #[error("a group may have {TASKS_WITH_TRASH} tasks with those in its trash, and this one has them")]
     Trash,
+}
+
+fn is_full(fault: &ChangeError) -> bool {
+    matches!(fault, ChangeError::Full(_))
 }
 
 /// Whether a task may be added, as far as the collection is counted here.

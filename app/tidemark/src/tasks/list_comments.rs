@@ -7,7 +7,7 @@ use tidemark_api::{
     comments::{CommentList, ListComments},
 };
 use tidemark_domain::{TaskId, Workspace};
-use tidemark_pages::PageView;
+use tidemark_pages::{PageSummary, PageView};
 
 use super::{
     TasksRole,
@@ -48,24 +48,16 @@ fn pages(
     from: u32,
     limit: usize,
 ) -> Option<Vec<Arc<PageView>>> {
-    let (collection, label) = (comments_of(workspace, id.group(), id.page()), id.entry());
-    let (summary, first) = (reading.summary(&collection), reading.page(collection.page(from)));
-    let (summary, first) = (summary?, first?);
-    if !first.is_sealed() {
-        return Some(vec![first]);
-    }
-    let newest = summary.pages.saturating_sub(1).max(from + 1);
+    let label = id.entry();
     // What of the first page was shown before is not known here: it counts for nothing.
-    let (mut named, mut planned) = (Vec::new(), 0);
-    for page in summary.live_pages.iter().filter(|page| (from + 1..newest).contains(&page.number)) {
-        if planned <= limit && page.may_hold(|held| held == label) {
-            named.push(reading.page(collection.page(page.number)));
-            planned += page.tally.get(&label).map_or(0, |&entries| entries as usize);
-        }
-    }
-    let rest = if planned > limit { Some(Vec::new()) } else { reading.until_the_end(&collection, newest) };
-    let named: Option<Vec<_>> = named.into_iter().collect();
-    Some([first].into_iter().chain(named?).chain(rest?).collect())
+    let mut planned = 0;
+    let wanted = |page: &PageSummary| {
+        let is_wanted = planned <= limit && page.may_hold(|held| held == label);
+        planned += page.tally.get(&label).map_or(0, |&entries| entries as usize);
+        is_wanted
+    };
+    let collection = comments_of(workspace, id.group(), id.page());
+    reading.collection(&collection, from, wanted, |_, _| {}).map(|(_, pages)| pages)
 }
 
 type Listed = (Vec<tidemark_api::comments::Comment>, Option<AfterComment>);

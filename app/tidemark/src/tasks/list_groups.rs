@@ -104,7 +104,8 @@ fn newest_first(
         },
     };
     let oldest = views.last().map_or(0, |view| view.key().number());
-    let mut earlier = summary.live_pages.iter().rev().map(|page| page.number).filter(|page| *page < oldest);
+    let earlier = summary.live_pages.iter().rev().filter(|page| page.number < oldest);
+    let mut earlier = earlier.filter(|page| page.may_hold(|label| label != TRASH)).map(|page| page.number);
     let mut groups: Vec<Group> = Vec::new();
     let mut looked_through = 0;
     loop {

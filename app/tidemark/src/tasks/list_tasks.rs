@@ -8,6 +8,7 @@ use tidemark_api::{
     tasks::{ListTasks, Task, TaskList},
 };
 use tidemark_domain::{GroupId, TaskStatus, Workspace};
+use tidemark_pages::{CollectionKey, PageView};
 
 use super::{
     TasksRole,
@@ -38,6 +39,8 @@ struct Within {
 const PAGES_PER_ANSWER: usize = 256;
 /// Tasks that a page holds at most: how many pages an answer may need follows from it.
 const TASKS_PER_PAGE: usize = 64;
+/// Pages of one group that are read together where a filter matches little.
+const PAGES_AHEAD: u32 = 16;
 /// Groups whose first pages are read together: with their comments, one call's worth.
 const GROUPS_AHEAD: usize = 16;
 
@@ -149,80 +152,113 @@ impl<'a> Search<'a> {
                 return Ok(Poll::Ready(Some(Position { group: place, within: self.within })));
             }
             let Within { page, number } = self.within;
-            let tasks = tasks_of(self.workspace, group);
-            let (view, comments) = self.ask(reading, group, page);
-            let (Some(view), Some(comments)) = (view, comments) else {
-                self.ask_ahead(reading, group, page);
+            let Some(view) = self.ask(reading, group, page) else {
+                self.ask_ahead(reading, page);
                 return Ok(Poll::Pending);
             };
-            if view.is_sealed() && view.entries().is_empty() {
-                // Pages that were emptied may be many.
-                let Some(summary) = reading.summary(&tasks) else { return Ok(Poll::Pending) };
-                let live = summary.live_pages.iter().map(|live| live.number).find(|live| *live > page);
-                self.within = Within { page: live.unwrap_or(summary.pages.max(page + 1)), number: 0 };
-                continue;
-            }
-            self.looked_through += 1;
-            for entry in view.entries().iter().filter(|entry| entry.number > number && entry.label != TRASH) {
-                let task = board::read_task(group, page, entry)?;
-                if self.status.is_some_and(|status| status != task.status) {
-                    continue;
+            let wanted = self.wanted(group, &view, number)?;
+            if !wanted.is_empty() {
+                let Some(comments) = Comments::read(reading, &comments_of(self.workspace, group, page))
+                else {
+                    self.ask_ahead(reading, page);
+                    return Ok(Poll::Pending);
+                };
+                for (number, task) in wanted {
+                    if self.found.len() == self.limit {
+                        return Ok(Poll::Ready(Some(Position { group: place, within: self.within })));
+                    }
+                    self.within.number = number;
+                    self.found.push(bodies::task(&task, comments.count(task.id)));
                 }
-                if self.found.len() == self.limit {
-                    return Ok(Poll::Ready(Some(Position { group: place, within: self.within })));
-                }
-                self.within.number = entry.number;
-                self.found.push(bodies::task(&task, comments.count(task.id)));
             }
             if view.is_sealed() {
-                self.within = Within { page: page + 1, number: 0 };
+                let Some(next) = next_live(reading, &tasks_of(self.workspace, group), page) else {
+                    self.ask_ahead(reading, page);
+                    return Ok(Poll::Pending);
+                };
+                self.within = Within { page: next, number: 0 };
             } else {
                 self.within = Within::default();
                 self.groups.pop_front();
             }
+            self.looked_through += 1;
         }
+    }
+
+    /// The tasks of the page after that number which the filter lets through, with their numbers.
+    fn wanted(
+        &self,
+        group: GroupId,
+        view: &PageView,
+        after: u64,
+    ) -> Result<Vec<(u64, tidemark_domain::Task)>, ReadError> {
+        let mut wanted = Vec::new();
+        for entry in view.entries().iter().filter(|entry| entry.number > after && entry.label != TRASH) {
+            let task = board::read_task(group, view.key().number(), entry)?;
+            if self.status.is_none_or(|status| status == task.status) {
+                wanted.push((entry.number, task));
+            }
+        }
+        Ok(wanted)
     }
 
     /// Takes the groups of a page, if it is read.
     fn next_groups(&mut self, reading: &mut Reading, number: u32) -> Result<bool, ReadError> {
-        let Some(view) = reading.page(groups_of(self.workspace).page(number)) else { return Ok(false) };
+        let groups = groups_of(self.workspace);
+        let Some(view) = reading.page(groups.page(number)) else { return Ok(false) };
+        let next = if view.is_sealed() {
+            let Some(next) = next_live(reading, &groups, number) else { return Ok(false) };
+            Some(next)
+        } else {
+            None
+        };
         let entries = view.entries();
-        let mut first = 0;
+        let (mut first, mut is_shown) = (0, true);
         if let Some((_, seen)) = self.resume.take() {
-            if let Some(place) = seen.position(entries) {
-                first = place;
-            } else {
-                first = seen.next(entries, board::group_created_at(number));
-                self.within = Within::default();
-            }
+            let place = seen.position(entries);
+            first = place.unwrap_or_else(|| seen.next(entries, board::group_created_at(number)));
+            // What was shown of a group that is gone says nothing of the one after it.
+            is_shown = place.is_some_and(|place| entries[place].label != TRASH);
+        }
+        if !is_shown {
+            self.within = Within::default();
         }
         for entry in entries[first..].iter().filter(|entry| entry.label != TRASH) {
             let group = board::read_group(number, entry)?;
             let seen = Seen { entry: entry.id.clone(), created_at: group.created_at.as_millisecond() };
             self.groups.push_back((Some((number, seen)), group.id));
         }
-        self.groups_page = view.is_sealed().then_some(number + 1);
+        self.groups_page = next;
         Ok(true)
     }
 
-    fn ask(
-        &self,
-        reading: &mut Reading,
-        group: GroupId,
-        page: u32,
-    ) -> (Option<Arc<tidemark_pages::PageView>>, Option<Comments>) {
-        let view = reading.page(tasks_of(self.workspace, group).page(page));
-        (view, Comments::read(reading, &comments_of(self.workspace, group, page)))
+    /// The page of tasks; with it come its comments, if all of its tasks are wanted.
+    fn ask(&self, reading: &mut Reading, group: GroupId, page: u32) -> Option<Arc<PageView>> {
+        if self.status.is_none() {
+            Comments::read(reading, &comments_of(self.workspace, group, page));
+        }
+        reading.page(tasks_of(self.workspace, group).page(page))
     }
 
-    /// Asks for what will be needed if the tasks that are still wanted lie as densely as they can.
-    fn ask_ahead(&self, reading: &mut Reading, group: GroupId, page: u32) {
-        let wanted = self.limit - self.found.len();
-        for ahead in 1..=u32::try_from(wanted / TASKS_PER_PAGE).unwrap_or(0) {
-            self.ask(reading, group, page + ahead);
+    /// Asks for what will be needed if tasks that are wanted lie as densely as they can; with a filter they may lie
+    /// anywhere.
+    fn ask_ahead(&self, reading: &mut Reading, page: u32) {
+        let Some((_, group)) = self.groups.front() else { return };
+        let wanted = u32::try_from((self.limit - self.found.len()) / TASKS_PER_PAGE).unwrap_or_default();
+        let ahead = if self.status.is_some() && page > 0 { PAGES_AHEAD } else { wanted };
+        for ahead in 1..=ahead {
+            self.ask(reading, *group, page + ahead);
         }
         for (_, group) in self.groups.iter().skip(1).take(GROUPS_AHEAD - 1) {
             self.ask(reading, *group, 0);
         }
     }
+}
+
+/// The page to go on with after that one: pages of nothing but trash, and those that were emptied, may be many.
+fn next_live(reading: &mut Reading, collection: &CollectionKey, page: u32) -> Option<u32> {
+    let summary = reading.summary(collection)?;
+    let mut live = summary.live_pages.iter().filter(|live| live.may_hold(|label| label != TRASH));
+    let next = live.find(|live| live.number > page).map(|live| live.number);
+    Some(next.unwrap_or(summary.pages.saturating_sub(1)).max(page + 1))
 }

@@ -20,10 +20,13 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::{
-    board::{Place, TRASH, comments_of, tasks_of},
+    board::{Author, Place, TRASH, comments_of, tasks_of},
+    create_group::put_inbox,
     trash::{self, Unfinished},
 };
-use crate::{clock::Clock, foundation::Foundation, telemetry::WithCauses};
+use crate::{
+    configuration::EventConfiguration, foundation::Foundation, identity::Caller, telemetry::WithCauses,
+};
 
 /// Why a step was not finished. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -46,22 +49,22 @@ const EVERY: Duration = Duration::from_hours(1);
 /// Pages of one collection read by one call.
 const PAGES_AT_A_TIME: u32 = 16;
 
-/// Lists of days that one call looks for.
-const DAYS_AT_A_TIME: usize = 64;
+/// Lists that one call looks for.
+const LISTS_AT_A_TIME: usize = 64;
 
 /// Starts to look for what is due, now and then.
 pub fn start(foundation: &Foundation, pages: Pages) {
     let retention = foundation.configuration.state.trash_retention;
+    let purger = Purger { pages, retention, events: foundation.configuration.events.clone() };
     let (clock, stopping) = (Arc::clone(&foundation.clock), foundation.stopping.clone());
     let purging = async move {
         loop {
             // Not at once: a process that has just been started has other things to do. Replicas drift apart.
             let pause = EVERY.min(retention);
             sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
-            match purge(&pages, &*clock, retention).await {
-                Ok(0) => {}
-                Ok(removed) => info!(removed, "the trash was purged"),
-                Err(fault) => warn!(error = %WithCauses(&fault), "the trash was not purged to its end"),
+            let removed = purge(&purger, clock.now()).await;
+            if removed > 0 {
+                info!(removed, "the trash was purged");
             }
         }
     };
@@ -70,61 +73,147 @@ pub fn start(foundation: &Foundation, pages: Pages) {
     });
 }
 
-/// Removes what is due. Returns how many entries went.
-async fn purge(pages: &Pages, clock: &dyn Clock, retention: Duration) -> Result<usize, PurgeError> {
-    let now = clock.now();
-    let due_before = trash::due_before(now, retention);
-    let days: Vec<Date> = trash::due_days(due_before).collect();
+/// Removes what is due. Returns how many entries went. What cannot be removed now stays listed, and holds nothing else
+/// up.
+async fn purge(purger: &Purger, now: Timestamp) -> usize {
+    let due_before = trash::due_before(now, purger.retention);
+    let lists: Vec<(Date, CollectionKey)> = trash::due_days(due_before)
+        .flat_map(|day| trash::lists_of(day).map(move |list| (day, list)))
+        .collect();
     let mut removed = 0;
-    for days in days.chunks(DAYS_AT_A_TIME) {
-        let first_pages: Vec<Item> =
-            days.iter().map(|day| Item::Page(trash::list_of(*day).page(0))).collect();
-        for (day, found) in days.iter().zip(pages.read_items(&first_pages).await?) {
+    for lists in lists.chunks(LISTS_AT_A_TIME) {
+        let first_pages: Vec<Item> = lists.iter().map(|(_, list)| Item::Page(list.page(0))).collect();
+        let found = match purger.pages.read_items(&first_pages).await {
+            Ok(found) => found,
+            Err(fault) => {
+                warn!(error = %WithCauses(&fault), "lists of what was deleted cannot be read now");
+                continue;
+            }
+        };
+        for ((day, list), found) in lists.iter().zip(found) {
             // A list that nobody began, or that has been purged.
             let is_open = matches!(&found, Found::Page(view) if view.first_number() > 0 && !view.is_closed());
-            if is_open {
-                removed += purge_day(pages, *day, trash::day(now), due_before).await?;
+            if !is_open {
+                continue;
+            }
+            match purger.purge_list(list, *day, trash::day(now), due_before).await {
+                Ok(went) => removed += went,
+                Err(fault) => warn!(%list, error = %WithCauses(&fault), "a list was not purged to its end"),
             }
         }
     }
-    Ok(removed)
+    removed
 }
 
-async fn purge_day(
-    pages: &Pages,
-    day: Date,
-    today: Date,
-    due_before: Timestamp,
-) -> Result<usize, PurgeError> {
-    let list = trash::list_of(day);
-    let (mut removed, mut is_done) = (0, day < today);
-    let mut from = Some(0);
-    while let Some(number) = from {
-        let read = pages.read_collection(&list, number, 1).await?;
-        for view in &read.pages {
-            for entry in view.entries() {
-                let page = PageKey::parse(&entry.id).ok_or(PurgeError::Unreadable)?;
-                let Purged { went, stays } = purge_page(pages, &page, day, due_before).await?;
-                removed += went;
-                // Today the page may be listed again, and would not be if its key were still known.
-                if stays || day >= today {
-                    is_done = false;
-                } else {
-                    let id = entry.id.clone();
-                    let strike = move |edit: &mut PageEdit<'_>| {
-                        edit.remove(&id);
-                        Ok::<_, Never>(())
-                    };
-                    pages.edit(view.key(), strike).await?;
+/// Removes what is due.
+struct Purger {
+    pages: Pages,
+    retention: Duration,
+    events: EventConfiguration,
+}
+
+impl Purger {
+    async fn purge_list(
+        &self,
+        list: &CollectionKey,
+        day: Date,
+        today: Date,
+        due_before: Timestamp,
+    ) -> Result<usize, PurgeError> {
+        let (mut removed, mut is_done) = (0, day < today);
+        let (mut from, mut end) = (Some(0), 0);
+        while let Some(number) = from {
+            let read = self.pages.read_collection(list, number, 1).await?;
+            for view in &read.pages {
+                end = view.key().number();
+                for entry in view.entries() {
+                    match self.purge_page(&entry.id, day, due_before).await {
+                        Ok(Purged { went, stays }) => {
+                            removed += went;
+                            // Today the page may be listed again, and would not be if its key were still known.
+                            if stays || day >= today {
+                                is_done = false;
+                            } else {
+                                self.strike(view.key(), entry.id.clone()).await?;
+                            }
+                        }
+                        Err(fault) => {
+                            is_done = false;
+                            warn!(page = entry.id, error = %WithCauses(&fault), "a page was not purged");
+                        }
+                    }
                 }
             }
+            from = read.next;
         }
-        from = read.next;
+        if is_done {
+            self.close(list, end).await?;
+        }
+        Ok(removed)
     }
-    if is_done {
-        pages.close_collection(&list, |_: &mut PageEdit<'_>| Ok::<_, Never>(())).await?;
+
+    async fn strike(&self, page: &PageKey, id: String) -> Result<(), PurgeError> {
+        let strike = move |edit: &mut PageEdit<'_>| {
+            edit.remove(&id);
+            Ok::<_, Never>(())
+        };
+        Ok(self.pages.edit(page, strike).await?)
     }
-    Ok(removed)
+
+    /// Closes the list's pages from the last one, to which alone something may still be added, to the first, by which
+    /// a list is known to be closed.
+    async fn close(&self, list: &CollectionKey, end: u32) -> Result<(), PurgeError> {
+        for number in (0..=end).rev() {
+            let close = |edit: &mut PageEdit<'_>| {
+                let is_empty = edit.entries().is_empty();
+                if is_empty {
+                    edit.close();
+                }
+                Ok::<_, Never>(is_empty)
+            };
+            if !self.pages.edit(&list.page(number), close).await? {
+                // Something was listed a moment ago: next time.
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn purge_page(&self, page: &str, day: Date, due_before: Timestamp) -> Result<Purged, PurgeError> {
+        let page = PageKey::parse(page).ok_or(PurgeError::Unreadable)?;
+        let place = Place::of(page.collection()).ok_or(PurgeError::Unreadable)?;
+        let entity = match &place {
+            Place::Groups(_) => "Group",
+            Place::Tasks(..) => "Task",
+        };
+        let events = self.events.clone();
+        let remove = move |edit: &mut PageEdit<'_>| {
+            let Due { entries, author, stays } = Due::find(edit, &place, day, due_before, &events);
+            if let (Place::Groups(_), Some(author)) = (&place, author) {
+                let inbox = GroupId::INBOX;
+                let dies = edit.number() == inbox.page() && edit.entries().len() == entries.len();
+                // A page that was emptied takes nothing any more, and the Inbox has no other.
+                if dies {
+                    put_inbox(edit, &author);
+                }
+            }
+            for id in &entries {
+                edit.remove(id);
+            }
+            let unfinished = match &place {
+                Place::Groups(_) => entries.iter().cloned().map(Unfinished::Tasks).collect(),
+                Place::Tasks(..) if entries.is_empty() => Vec::new(),
+                Place::Tasks(..) => vec![Unfinished::Comments(entries.clone())],
+            };
+            for unfinished in unfinished {
+                edit.set_pending(&unfinished.marker());
+            }
+            Ok::<_, Never>(Purged { went: entries.len(), stays })
+        };
+        let purged = self.pages.edit(&page, remove).await?;
+        counter!("trash_purged_total", "entity" => entity).increment(purged.went as u64);
+        Ok(purged)
+    }
 }
 
 struct Purged {
@@ -134,45 +223,49 @@ struct Purged {
     stays: bool,
 }
 
-async fn purge_page(
-    pages: &Pages,
-    page: &PageKey,
-    day: Date,
-    due_before: Timestamp,
-) -> Result<Purged, PurgeError> {
-    let place = Place::of(page.collection()).ok_or(PurgeError::Unreadable)?;
-    let entity = match &place {
-        Place::Groups(_) => "Group",
-        Place::Tasks(..) => "Task",
-    };
-    let remove = move |edit: &mut PageEdit<'_>| {
-        let (mut due, mut stays) = (Vec::new(), false);
+/// What is due in a page.
+struct Due {
+    entries: Vec<String>,
+    /// Who deleted one of them.
+    author: Option<Author>,
+    stays: bool,
+}
+
+impl Due {
+    fn find(
+        edit: &PageEdit<'_>,
+        place: &Place,
+        day: Date,
+        due_before: Timestamp,
+        events: &EventConfiguration,
+    ) -> Self {
+        let (Place::Groups(workspace) | Place::Tasks(workspace, _)) = place;
+        let mut due = Self { entries: Vec::new(), author: None, stays: false };
         for entry in edit.entries().iter().filter(|entry| entry.label == TRASH) {
             match stored::read_deletion(&entry.id, entry.value.clone()) {
-                Ok(Some(deletion)) if deletion.at <= due_before => due.push(entry.id.clone()),
-                Ok(Some(deletion)) => stays |= trash::day(deletion.at) <= day,
+                Ok(Some(deletion)) if deletion.at <= due_before => {
+                    due.entries.push(entry.id.clone());
+                    due.author = Some(Author {
+                        caller: Caller { actor: deletion.by, workspace: workspace.clone() }.into(),
+                        traceparent: None,
+                        action_id: deletion.action_id,
+                        command_id: None,
+                        events: events.clone(),
+                    });
+                }
+                Ok(Some(deletion)) => due.stays |= trash::day(deletion.at) <= day,
                 Ok(None) => {
+                    due.stays = true;
                     error!(entry = entry.id, "an entry lies in the trash and does not say since when");
                 }
-                Err(fault) => error!(error = %WithCauses(&fault), "an entry of the trash cannot be read"),
+                Err(fault) => {
+                    due.stays = true;
+                    error!(error = %WithCauses(&fault), "an entry of the trash cannot be read");
+                }
             }
         }
-        for id in &due {
-            edit.remove(id);
-        }
-        let unfinished = match &place {
-            Place::Groups(_) => due.iter().cloned().map(Unfinished::Tasks).collect(),
-            Place::Tasks(..) if due.is_empty() => Vec::new(),
-            Place::Tasks(..) => vec![Unfinished::Comments(due.clone())],
-        };
-        for unfinished in unfinished {
-            edit.set_pending(&unfinished.marker());
-        }
-        Ok::<_, Never>(Purged { went: due.len(), stays })
-    };
-    let purged = pages.edit(page, remove).await?;
-    counter!("trash_purged_total", "entity" => entity).increment(purged.went as u64);
-    Ok(purged)
+        due
+    }
 }
 
 /// Finishes what the commits of the tasks role leave to be done.
@@ -205,12 +298,13 @@ impl Finisher {
     }
 }
 
-/// Puts the page on the day's list, once a day.
+/// Puts the page on a list of the day, once a day.
 async fn list(pages: &Pages, page: &PageKey, day: Date) -> Result<(), PurgeError> {
     let id = page.to_string();
     let digest = Sha256::digest(format!("{day} {id}"));
     let mut key = [0; 16];
     key.copy_from_slice(&digest[..16]);
+    let share = key[0];
     let key = IdempotencyKey { key, fingerprint: key };
     let add = move |edit: &mut PageEdit<'_>| {
         edit.put(&id, "", Bytes::new());
@@ -218,10 +312,12 @@ async fn list(pages: &Pages, page: &PageKey, day: Date) -> Result<(), PurgeError
     };
     let mut day = day;
     loop {
-        match pages.append(&trash::list_of(day), Some(key), add.clone()).await {
+        match pages.append(&trash::list_of(day, share), Some(key), add.clone()).await {
             Ok(_) => return Ok(()),
-            // This work was late, and the day has been purged meanwhile.
-            Err(EditError::Closed) => day = day.tomorrow().map_err(|_| PurgeError::Unreadable)?,
+            // This work was late, and the day has been purged meanwhile; or very much was deleted on it.
+            Err(EditError::Closed | EditError::LimitExceeded(_)) => {
+                day = day.tomorrow().map_err(|_| PurgeError::Unreadable)?;
+            }
             Err(fault) => return Err(fault.into()),
         }
     }
@@ -260,13 +356,14 @@ async fn remove_tasks(pages: &Pages, workspace: &Workspace, group: GroupId) -> R
     };
     let tasks = tasks_of(workspace, group);
     pages.close_collection(&tasks, |_: &mut PageEdit<'_>| Ok::<_, Never>(())).await?;
-    let mut from = Some(0);
-    while let Some(number) = from {
-        let read = pages.read_collection(&tasks, number, PAGES_AT_A_TIME).await?;
-        for view in &read.pages {
-            pages.close_collection(&comments_of(workspace, group, view.key().number()), remove_all).await?;
+    let mut number = 0;
+    loop {
+        // Also of pages whose tasks went one by one.
+        pages.close_collection(&comments_of(workspace, group, number), remove_all).await?;
+        if !pages.read(&tasks.page(number)).await?.is_sealed() {
+            break;
         }
-        from = read.next;
+        number += 1;
     }
     pages.close_collection(&tasks, remove_all).await?;
     Ok(())

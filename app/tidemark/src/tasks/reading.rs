@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, task::Poll};
 
-use tidemark_pages::{CollectionKey, Found, Item, PageKey, PageView, Pages, Summary};
+use tidemark_pages::{CollectionKey, Found, Item, PageKey, PageSummary, PageView, Pages, Summary};
 
 use super::board::ReadError;
 
@@ -11,7 +11,7 @@ pub fn ready<T>(read: Option<T>) -> Poll<T> {
     read.map_or(Poll::Pending, Poll::Ready)
 }
 
-/// What was read so far, each item once: an answer shows every page as of one moment.
+/// What was read so far, each item once.
 #[derive(Default)]
 pub struct Reading {
     pages: HashMap<PageKey, Arc<PageView>>,
@@ -67,12 +67,49 @@ impl Reading {
         found
     }
 
-    /// The pages from that number to the end of the collection, which no summary knows as surely as they do.
+    /// The pages of a collection from number `from` on, and what is known of it. Of the pages before the last one
+    /// that the summary knows, only the first and those that are `wanted`; all from there to the end, which no summary
+    /// knows as surely as the pages do. `along` asks for what belongs to a page.
+    pub fn collection(
+        &mut self,
+        key: &CollectionKey,
+        from: u32,
+        mut wanted: impl FnMut(&PageSummary) -> bool,
+        mut along: impl FnMut(&mut Self, u32),
+    ) -> Option<(Summary, Vec<Arc<PageView>>)> {
+        let (summary, first) = (self.summary(key), self.page(key.page(from)));
+        along(self, from);
+        let (summary, first) = (summary?, first?);
+        if !first.is_sealed() {
+            return Some((summary, vec![first]));
+        }
+        let last = summary.pages.saturating_sub(1).max(from + 1);
+        let mut middle = Vec::new();
+        for page in summary.live_pages.iter().filter(|page| (from + 1..last).contains(&page.number)) {
+            if wanted(page) {
+                along(self, page.number);
+                middle.push(self.page(key.page(page.number)));
+            }
+        }
+        along(self, last);
+        let newest = self.until_the_end(key, last);
+        let middle = middle.into_iter().collect::<Option<Vec<_>>>()?;
+        Some((summary, [first].into_iter().chain(middle).chain(newest?).collect()))
+    }
+
+    /// The pages from that number to the end of the collection.
     pub fn until_the_end(&mut self, key: &CollectionKey, from: u32) -> Option<Vec<Arc<PageView>>> {
         let mut pages = Vec::new();
+        let mut number = from;
         loop {
-            let number = pages.last().map_or(from, |last: &Arc<PageView>| last.key().number() + 1);
-            let page = self.page(key.page(number))?;
+            let Some(page) = self.page(key.page(number)) else {
+                if number > from {
+                    // The summary is behind, perhaps by more than this one.
+                    self.page(key.page(number + 1));
+                }
+                return None;
+            };
+            number += 1;
             let is_last = !page.is_sealed();
             pages.push(page);
             if is_last {

@@ -40,7 +40,8 @@ pub async fn restore_task(
         let mut task = board::read_task(id.group(), id.page(), entry)?;
         if entry.label == TRASH {
             // Among all entries with the trash it has its place already.
-            room(live, 0)?;
+            let live_here = edit.entries_of_collection() - edit.labelled_of_collection(TRASH);
+            room(live.max(live_here), 0)?;
             task = Task { updated_at: edit.now(), ..task };
             task.version = edit.put(&id.entry(), task.status.as_str(), stored::write_task(&task, None));
             let group_name = group.name.as_str().to_owned();

@@ -59,14 +59,23 @@ pub fn day(time: Timestamp) -> Date {
     time.to_zoned(TimeZone::UTC).date()
 }
 
-/// The pages in which something was deleted on that day. One list a day and not one for all: it ends when all of
-/// the day is purged.
-pub fn list_of(day: Date) -> CollectionKey {
-    CollectionKey::parse(&format!("trash/{day}")).expect("a day has digits and '-' only")
+/// Lists that a day's deletions are spread over, so that they do not all meet in one page.
+const LISTS: u8 = 8;
+
+/// One of the lists of the pages in which something was deleted on that day. Lists of days and not one for all: each
+/// ends when all that it names is purged.
+pub fn list_of(day: Date, share: u8) -> CollectionKey {
+    let name = format!("trash/{day}/{}", share % LISTS);
+    CollectionKey::parse(&name).expect("a day has digits and '-' only")
+}
+
+/// All lists of that day.
+pub fn lists_of(day: Date) -> impl Iterator<Item = CollectionKey> {
+    (0..LISTS).map(move |share| list_of(day, share))
 }
 
 /// Days that the purge looks back beyond the one that is due: it may not have run for so long.
-pub const DAYS_BACK: i32 = 400;
+const DAYS_BACK: i32 = 100;
 
 /// Since when something must lie in the trash to be purged now.
 pub fn due_before(now: Timestamp, retention: Duration) -> Timestamp {
