@@ -73,7 +73,7 @@ pub async fn bulk_tasks(
                 match timeout_at(until, pages.edit_once(&page, key, edit.clone())).await {
                     // The part before it has filled the page's outbox: it empties as fast as the broker takes events.
                     Ok(Err(EditError::Backlog { .. })) if Instant::now() + PAUSE < until => {
-                        sleep(PAUSE).await
+                        sleep(PAUSE).await;
                     }
                     edited => break edited,
                 }
