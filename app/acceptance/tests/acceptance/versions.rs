@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tidemark_acceptance::Outcome;
 
 use super::api::{Answer, send};
-use super::run::Trial;
+use super::run::{Topology, Trial};
 use super::world::{World, unique};
 use crate::trials;
 
@@ -140,7 +140,9 @@ async fn a_read_that_is_known_is_told_so_without_a_body(world: Arc<World>) -> Ou
         assert_eq!((answer.body.len(), answer.tag()), (0, read.tag()));
     }
     let lines = world.member().request(Method::GET, &path).header(IF_NONE_MATCH, "\"x\"");
-    send(lines.header(IF_NONE_MATCH, read.tag())).await?.expect(304);
+    let answer = send(lines.header(IF_NONE_MATCH, read.tag())).await?;
+    // NGINX takes one line of this header.
+    answer.expect(if world.topology == Topology::Split { 400 } else { 304 });
     // A comment does not change its task's version, and yet what is shown.
     let comment = json!({ "text": "news" });
     world.member().post(&format!("{path}/comments"), &comment).await?.expect(201);
