@@ -119,8 +119,8 @@ coverage-evidence: ## Write docs/evidence/coverage.txt: measure, and judge
 		"make --no-print-directory coverage-judge"
 
 .PHONY: mutants
-mutants: $(CARGO_MUTANTS) ## Break rules and pages in small, and see a test fail each time (SHARD=1/8; for hours without)
-	CARGO_MUTANTS=$(CARGO_MUTANTS) python3 $(PIPELINES)/mutants.py $(or $(SHARD),1/1) app/domain $(PAGES)
+mutants: $(CARGO_MUTANTS) ## Break rules and pages in small, and see a test fail each time (OF=app/domain, SHARD=1/8; for hours without)
+	CARGO_MUTANTS=$(CARGO_MUTANTS) python3 $(PIPELINES)/mutants.py $(or $(SHARD),1/1) $(or $(OF),app/domain $(PAGES))
 
 .PHONY: faults
 faults: ## The acceptance suite, kills and outages included, ROUNDS times in a row

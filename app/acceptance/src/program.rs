@@ -1,4 +1,4 @@
-//! The program under test.
+//! The programs under test.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -16,8 +16,18 @@ struct Message {
 
 /// Builds the application from this checkout, so that what is tested is what is written, and tells where it is.
 pub fn build(profile: &str) -> Result<PathBuf, String> {
+    build_target(&["--package", "tidemark", "--bin", "tidemark", "--profile", profile])
+}
+
+/// Builds an example likewise. As part of the whole workspace, whose tests have built its dependencies like that.
+pub fn build_example(name: &str) -> Result<PathBuf, String> {
+    build_target(&["--workspace", "--example", name])
+}
+
+fn build_target(target: &[&str]) -> Result<PathBuf, String> {
     let mut cargo = Command::new(env!("CARGO"))
-        .args(["build", "--package", "tidemark", "--bin", "tidemark", "--profile", profile])
+        .arg("build")
+        .args(target)
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(tidemark_stack::project())
         .stdin(Stdio::null())
@@ -33,6 +43,6 @@ pub fn build(profile: &str) -> Result<PathBuf, String> {
     let status = cargo.wait().map_err(|error| Failure::from(error).to_string())?;
     match program {
         Some(program) if status.success() => Ok(program),
-        _ => Err("the application does not build".to_owned()),
+        _ => Err(format!("cargo build {} failed", target.join(" "))),
     }
 }

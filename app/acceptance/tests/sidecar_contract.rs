@@ -3,6 +3,9 @@
 //!
 //! The project's own `components/` and `dapr/` are used wherever a fact depends on their settings.
 //!
+//! The guestbook, the example of the storage engine, is tested here too: it is the smallest program that leans on
+//! these facts.
+//!
 //! `cargo test -p tidemark-acceptance --test sidecar_contract` runs it; a word after `--` picks trials by name.
 
 mod sidecar_contract {
@@ -11,6 +14,7 @@ mod sidecar_contract {
     pub mod contract;
     pub mod database;
     pub mod delivery;
+    pub mod guestbook;
     pub mod invocation;
     pub mod outage;
     pub mod redelivery;
@@ -22,7 +26,7 @@ mod sidecar_contract {
 use std::process::ExitCode;
 
 use sidecar_contract::contract::Contract;
-use sidecar_contract::{access, database, delivery, invocation, outage, redelivery, state};
+use sidecar_contract::{access, database, delivery, guestbook, invocation, outage, redelivery, state};
 use tidemark_acceptance::suite;
 use tidemark_stack::StackOptions;
 
@@ -36,6 +40,7 @@ fn main() -> ExitCode {
         database::trials(),
         invocation::trials(),
         access::trials(),
+        guestbook::trials(),
     ];
     suite::run(
         StackOptions::for_test("sidecar-contract"),

@@ -196,6 +196,13 @@ pub struct Described {
 pub struct Schema(Value);
 
 impl Described {
+    /// Whether anything of the input is left for a body: all of it may be in the path.
+    pub fn wants_body(&self) -> bool {
+        let in_path: Vec<&str> =
+            self.declaration.paths.first().map(|path| path_parameters(path).collect()).unwrap_or_default();
+        self.declaration.has_body() && self.input.properties().any(|(name, _)| !in_path.contains(&name))
+    }
+
     pub fn of<O: Operation>() -> Self {
         Self {
             declaration: O::DECLARATION,

@@ -406,23 +406,34 @@ mod tests {
         );
     }
 
-    #[test]
-    fn what_comes_and_goes_is_told_by_its_name() {
-        let name = || "Garden".to_owned();
-        let comment = Comment {
+    fn comment() -> Comment {
+        Comment {
             id: CommentId::new(task().id, 0, [4; 8]),
             text: CommentText::parse("When?").unwrap(),
             author: Actor { id: task().created_by, name: Username::parse("Ada").unwrap() },
             created_at: Timestamp::UNIX_EPOCH,
-        };
-        let user = User {
+        }
+    }
+
+    fn user() -> User {
+        User {
             id: task().created_by,
             username: Username::parse("Ada").unwrap(),
             display_name: DisplayName::parse("").unwrap(),
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,
             version: 1,
-        };
+        }
+    }
+
+    fn commented() -> Change {
+        let (task_name, group_name) = ("Dig".to_owned(), "Garden".to_owned());
+        Change::TaskCommented { comment: comment(), task_name, group_name, version: 1 }
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_told_by_its_name() {
+        let name = || "Garden".to_owned();
         let garden = || group("Garden", "");
         for (change, words) in [
             (Change::GroupCreated { group: garden() }, "Group 'Garden' was created"),
@@ -431,20 +442,22 @@ mod tests {
             (Change::TaskCreated { task: task(), group_name: name() }, "Task 'Dig' was created"),
             (Change::TaskDeleted { task: task(), version: 2, group_name: name() }, "Task 'Dig' was deleted"),
             (Change::TaskRestored { task: task(), group_name: name() }, "Task 'Dig' was restored"),
-            (
-                Change::TaskCommented {
-                    comment,
-                    task_name: "Dig".to_owned(),
-                    group_name: name(),
-                    version: 1,
-                },
-                "Comment added to task 'Dig'",
-            ),
-            (Change::UserRegistered { user }, "User 'Ada' registered"),
+            (commented(), "Comment added to task 'Dig'"),
+            (Change::UserRegistered { user: user() }, "User 'Ada' registered"),
         ] {
             assert_eq!(change.sentence(), words);
             assert_eq!(change.fields(), [], "{words}");
         }
+    }
+
+    #[test]
+    fn a_change_names_the_group_it_happened_in() {
+        let garden = group("Garden", "");
+        assert_eq!(Change::GroupCreated { group: garden.clone() }.group(), Some(garden.id));
+        for change in [updated(&task(), task()), commented()] {
+            assert_eq!(change.group(), Some(task().id.group()));
+        }
+        assert_eq!(Change::UserRegistered { user: user() }.group(), None);
     }
 
     #[test]
@@ -507,5 +520,9 @@ mod tests {
             ["created", "updated", "deleted", "restored", "status_changed", "commented", "registered"]
         );
         assert_eq!(EntityKind::ALL.map(EntityKind::as_str), ["Group", "Task", "User"]);
+        assert_eq!(
+            Field::ALL.map(Field::as_str),
+            ["name", "discussion", "description", "startDate", "endDate", "status", "rank"]
+        );
     }
 }

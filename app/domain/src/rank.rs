@@ -190,6 +190,22 @@ mod tests {
     }
 
     #[test]
+    fn a_task_dragged_to_the_end_ranks_as_one_created_now() {
+        let older = Rank::of_creation(at(1_700_000_000_000), 0);
+        let now = at(1_800_000_000_000);
+        assert_eq!(Rank::last(Some(&older), now), Ok(Rank::of_creation(now, 0)));
+        assert_eq!(Rank::last(None, now), Ok(Rank::of_creation(now, 0)));
+    }
+
+    #[test]
+    fn a_rank_is_read_only_if_a_place_can_have_it() {
+        assert!("z".repeat(Rank::LONGEST).parse::<Rank>().is_ok());
+        for text in ["", "A", "a-b", "a0", &"z".repeat(Rank::LONGEST + 1)] {
+            assert_eq!(text.parse::<Rank>(), Err(InvalidRank::NotARank), "{text:?}");
+        }
+    }
+
+    #[test]
     fn ranks_in_the_wrong_order_leave_no_room() {
         let (first, second) = (Rank::of_creation(at(1), 0), Rank::of_creation(at(2), 0));
         assert_eq!(Rank::between(Some(&second), &first), Err(InvalidRank::NotInOrder));

@@ -187,6 +187,7 @@ mod tests {
         {
             assert!(Password::parse(good, None).is_ok(), "{good}");
         }
+        assert!(Password::parse(&"é".repeat(128), None).is_ok());
         assert_eq!(refused("Arun123"), InvalidPassword::TooShort);
         assert_eq!(refused("ÄÖÜÄÖÜÄ"), InvalidPassword::TooShort);
         assert_eq!(refused(&"é".repeat(129)), InvalidPassword::TooLong);
@@ -235,9 +236,11 @@ mod tests {
         for mixed in ["p\u{430}ypal", "\u{3bf}k", "\u{430}\u{3b1}"] {
             assert_eq!(Username::parse(mixed), Err(InvalidUsername::MixedScripts), "{mixed:?}");
         }
-        for plain in ["Anna-1", "Анна", "Άννα", "田中taro", "김Kim", "דוד", "a.b_c@example.com", "O'Brien"]
-        {
+        for plain in ["Anna-1", "Анна", "Άννα", "דוד", "a.b_c@example.com", "O'Brien"] {
             assert!(Username::parse(plain).is_ok(), "{plain}");
+        }
+        for beside_latin in ["田中taro", "ひろtaro", "ㄕㄠtaro", "김Kim"] {
+            assert!(Username::parse(beside_latin).is_ok(), "{beside_latin}");
         }
     }
 

@@ -37,3 +37,20 @@ impl fmt::Display for Workspace {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workspace_is_named_by_what_may_stand_in_a_key() {
+        for name in ["default", "Team-7", "a_b", &"w".repeat(Workspace::LONGEST)] {
+            let workspace = Workspace::parse(name).unwrap();
+            assert_eq!((workspace.as_str(), workspace.to_string().as_str()), (name, name));
+        }
+        for name in ["", "a/b", "a||b", "a b", "größe", &"w".repeat(Workspace::LONGEST + 1)] {
+            assert!(Workspace::parse(name).is_err(), "{name:?}");
+        }
+        assert_eq!(Workspace::shared().as_str(), "default");
+    }
+}

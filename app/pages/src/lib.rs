@@ -84,6 +84,11 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+/// Compiles what the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -209,14 +214,22 @@ pub struct PageSummary {
     pub number: u32,
     /// Of the first entry that was appended to it; 0 if none was.
     pub first_number: u64,
-    /// Live entries by label.
+    /// Live entries by label. Empty if there are none, or if nobody has counted the page yet: another process may
+    /// have begun the page after it.
     pub tally: BTreeMap<String, u32>,
 }
 
+impl PageSummary {
+    /// Whether the page may hold entries of a label that is `wanted`.
+    pub fn may_hold(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        self.tally.is_empty() || self.tally.iter().any(|(label, &entries)| entries > 0 && wanted(label))
+    }
+}
+
 impl Summary {
-    /// The pages that hold entries of this label.
+    /// The pages that may hold entries of this label.
     pub fn pages_with(&self, label: &str) -> impl Iterator<Item = u32> {
-        let holds = move |page: &&PageSummary| page.tally.get(label).is_some_and(|&entries| entries > 0);
+        let holds = move |page: &&PageSummary| page.may_hold(|held| held == label);
         self.live_pages.iter().filter(holds).map(|page| page.number)
     }
 

@@ -160,13 +160,20 @@ impl Counts {
         self.dead.contains(number)
     }
 
+    pub(crate) fn labelled_outside(&self, number: u32, label: &str) -> usize {
+        let others = self.pages.iter().filter(|(other, _)| **other != number);
+        others.filter_map(|(_, count)| count.tally.get(label)).map(|&entries| entries as usize).sum()
+    }
+
     pub(crate) fn summary(&self) -> Summary {
         let mut summary = Summary {
             pages: self.last_page().map_or(0, |last| last.saturating_add(1)),
             dead_before: self.dead.end_of_run(0).unwrap_or(0),
             ..Summary::default()
         };
-        for (&number, count) in &self.pages {
+        let uncounted = Count::default();
+        for number in (0..summary.pages).filter(|&number| !self.is_dead(number)) {
+            let count = self.pages.get(&number).unwrap_or(&uncounted);
             for (label, &entries) in &count.tally {
                 *summary.tally.entry(label.clone()).or_default() += u64::from(entries);
                 summary.entries += u64::from(entries);

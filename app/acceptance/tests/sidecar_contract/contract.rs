@@ -70,6 +70,11 @@ impl Contract {
         Ok((store, self.redis.write().await))
     }
 
+    /// Redis left in peace as long as the guard lives.
+    pub async fn calm_redis(&self) -> RwLockReadGuard<'_, ()> {
+        self.redis.read().await
+    }
+
     /// A sidecar with the project's components, but circuit breakers for its policy.
     pub async fn guarded(&self) -> Outcome<(&Sidecar, RwLockReadGuard<'_, ()>)> {
         let start = || async {

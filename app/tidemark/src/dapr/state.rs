@@ -8,13 +8,14 @@ use dapr::dapr::proto::{
     common::v1::{Etag, StateItem, StateOptions, state_options::StateConcurrency},
     runtime::v1::{DeleteStateRequest, GetBulkStateRequest, GetStateRequest, SaveStateRequest},
 };
+use metrics::counter;
 use tidemark_pages::{Precondition, SaveError, StateStore, StoreError, Versioned};
 
 use super::save_queue::{SaveQueue, save_error};
 use super::sidecar::{Sidecar, SidecarError, measured, outgoing};
 
 /// Keys that the sidecar reads at the same time for one bulk request.
-const BULK_PARALLELISM: i32 = 16;
+const BULK_PARALLELISM: i32 = 32;
 
 /// An `ETag` that no item has: the Redis store counts versions from 1. With it, a save succeeds on a missing
 /// item alone.
@@ -54,6 +55,7 @@ impl StateComponent {
             key: key.to_owned(),
             ..GetStateRequest::default()
         };
+        counter!("state_keys_read_total").increment(1);
         let mut client = self.sidecar.client();
         let item = measured("get_state", client.get_state(outgoing(request, deadline))).await?;
         Ok(versioned(item.data, item.etag))
@@ -94,6 +96,7 @@ impl StateStore for StateComponent {
             parallelism: BULK_PARALLELISM,
             metadata: HashMap::new(),
         };
+        counter!("state_keys_read_total").increment(keys.len() as u64);
         let mut client = self.sidecar.client();
         let call = client.get_bulk_state(outgoing(request, self.deadline));
         let items = measured("get_bulk_state", call).await.map_err(StoreError::new)?.items;

@@ -86,8 +86,13 @@ async fn serve(
             let message = format!("{name} is not known here; members are taken from the body");
             return Err(Refusal::invalid_field(format!("?{name}"), message));
         }
-        let bytes = body::read(&parts.headers, body).await?;
-        Members::parse(&bytes)?
+        let is_absent = body::is_absent(&body) && !parts.headers.contains_key(header::CONTENT_TYPE);
+        if is_absent && !operation.described.wants_body() {
+            Members::default()
+        } else {
+            let bytes = body::read(&parts.headers, body).await?;
+            Members::parse(&bytes)?
+        }
     } else {
         query_members(schema, in_query)?
     };

@@ -100,7 +100,7 @@ fn operation(described: &Described, path: &str, number: usize, schemas: &mut Map
     if number > 0 && declaration.paths.first().is_some_and(|first| path == first.trim_start_matches("/api")) {
         operation["deprecated"] = json!(true);
     }
-    if declaration.has_body() {
+    if described.wants_body() {
         operation["requestBody"] = json!({
             "required": true,
             "content": { "application/json": { "schema": body(&input, &in_path) } },

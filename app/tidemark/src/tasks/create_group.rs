@@ -70,7 +70,7 @@ fn put_new_group(
         updated_at: now,
         version: 1,
     };
-    edit.put(&id.entry(), "", stored::write_group(&group));
+    edit.put(&id.entry(), "", stored::write_group(&group, None));
     author.tell(edit, &id, Change::GroupCreated { group: group.clone() });
     group
 }

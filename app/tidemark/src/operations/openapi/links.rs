@@ -18,6 +18,9 @@ const OF_GROUP: &[(&str, &str)] = &[("id", "$response.body#/group/_id")];
 const OF_TASK: &[(&str, &str)] = &[("id", "$response.body#/task/_id")];
 const OF_COMMENTED: &[(&str, &str)] = &[("id", "$response.body#/comment/taskId")];
 
+/// The one that the request was about.
+const SAME: &[(&str, &str)] = &[("id", "$request.path.id")];
+
 const AFTER_GROUP: &[Link] = &[
     link("showGroup", OF_GROUP),
     link("updateGroup", OF_GROUP),
@@ -36,19 +39,23 @@ const AFTER_TASK: &[Link] = &[
     link("showTaskLog", OF_TASK),
 ];
 const AFTER_COMMENT: &[Link] = &[link("showTask", OF_COMMENTED), link("listComments", OF_COMMENTED)];
+const AFTER_GROUP_DELETION: &[Link] = &[link("restoreGroup", SAME), link("showGroupLog", SAME)];
+const AFTER_TASK_DELETION: &[Link] = &[link("restoreTask", SAME), link("showTaskLog", SAME)];
 const AFTER_REGISTRATION: &[Link] = &[Link {
     to: "logIn",
     parameters: &[],
     body: &[("username", "$request.body#/username"), ("password", "$request.body#/password")],
 }];
 
-/// What is new can be shown, changed and deleted.
+/// What is new can be shown, changed and deleted, and then be had back.
 fn of(name: &str) -> &'static [Link] {
     match name {
         "Register" => AFTER_REGISTRATION,
         "CreateGroup" => AFTER_GROUP,
         "CreateTask" => AFTER_TASK,
         "AddComment" => AFTER_COMMENT,
+        "DeleteGroup" => AFTER_GROUP_DELETION,
+        "DeleteTask" => AFTER_TASK_DELETION,
         _ => &[],
     }
 }
