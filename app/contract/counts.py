@@ -98,6 +98,9 @@ def filter_case(_context, case):
     if meta.generation.mode == schemathesis.GenerationMode.POSITIVE:
         cursors = given_cursors[case.operation.path]
         return not any(says_what_the_schema_cannot(part, cursors) for part in parts)
+    # A format tells what is meant, and forbids nothing.
+    if any("format" in mutation.keywords for mutation in getattr(meta.phase.data, "mutations", ())):
+        return False
     return not any(only_looks_wrong(case.method, part) for part in parts)
 
 

@@ -166,3 +166,17 @@ end
     );
     Ok(std::fs::write(path, script)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_writes_a_task_as_it_is_declared() {
+        let (before, behind) = task().unwrap();
+        // It stands between single quotes.
+        assert!(!before.contains('\'') && !behind.contains('\''));
+        let read: CreateTask = serde_json::from_str(&format!("{before}7{behind}")).unwrap();
+        assert_eq!((read.name.as_str(), read.description.as_deref()), ("Task 7", Some(DESCRIPTION)));
+    }
+}
