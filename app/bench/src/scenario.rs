@@ -1,8 +1,9 @@
-//! One stack, three loads in turn: tasks in few groups, tasks in many groups, raw saves of the same bytes.
+//! One stack, its loads in turn: tasks in few groups, tasks in many groups, raw saves of the same bytes; a board, a
+//! list, raw reads of the page that they lie in.
 
 use std::{collections::BTreeMap, path::Path};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::Client;
 use serde_json::{Map, Value};
@@ -19,12 +20,13 @@ use crate::{
     load::{self, Load, Target},
 };
 
-/// All rounds of the three loads.
-#[derive(Default)]
-pub struct Measured {
-    pub hot: Vec<Load>,
-    pub scattered: Vec<Load>,
-    pub raw: Vec<Load>,
+/// One load, in all rounds.
+pub struct Row {
+    pub name: String,
+    pub connections: u32,
+    pub loads: Vec<Load>,
+    /// The row of the raw sidecar that it is compared with.
+    pub raw: usize,
 }
 
 /// What a task carries besides its name: a description of usual length.
@@ -32,7 +34,7 @@ const DESCRIPTION: &str = "Check the deck for rot, replace the two boards by the
                            and put on two coats of oil with a day between them. The oil is in the shed.";
 
 /// Measures on a stack of its own, which is gone afterwards.
-pub async fn run(arguments: &Arguments) -> anyhow::Result<Measured> {
+pub async fn run(arguments: &Arguments) -> anyhow::Result<Vec<Row>> {
     let mut options = StackOptions::for_test("bench");
     options.application = Some(std::path::absolute(&arguments.binary)?);
     options.environment = BTreeMap::from([("LOG_LEVEL".to_owned(), "warn".to_owned())]);
@@ -42,32 +44,65 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<Measured> {
     measured
 }
 
-async fn measure(arguments: &Arguments, stack: &Stack) -> anyhow::Result<Measured> {
+/// Connections of the loads that a small installation has.
+const FEW: u32 = 64;
+/// Tasks of the board that is read.
+const BOARD: usize = 50;
+
+async fn measure(arguments: &Arguments, stack: &Stack) -> anyhow::Result<Vec<Row>> {
     let scripts = tempfile::tempdir()?;
     let api = Api::log_in(stack.base_url()).await?;
     let hot = api.create_groups(arguments.hot_groups).await?;
     let scattered = api.create_groups(arguments.scattered_groups).await?;
-    let hot_script = scripts.path().join("hot.lua");
-    let scattered_script = scripts.path().join("scattered.lua");
-    let raw_script = scripts.path().join("raw.lua");
-    write_task_script(&hot_script, &api.token, &hot)?;
-    write_task_script(&scattered_script, &api.token, &scattered)?;
+    let board = api.create_board().await?;
     let sidecar = stack.start_sidecar(SidecarOptions::new("tidemark")).await?;
-    write_raw_script(&raw_script, sidecar.api_token(), &hot)?;
+    let script = |name: &str| scripts.path().join(format!("{name}.lua"));
+    write_task_script(&script("hot"), &api.token, &hot)?;
+    write_task_script(&script("scattered"), &api.token, &scattered)?;
+    write_raw_script(&script("raw"), sidecar.api_token(), &hot)?;
+    write_read_script(
+        &script("board"),
+        "Authorization",
+        &format!("Bearer {}", api.token),
+        &format!("/api/groups/{board}"),
+    )?;
+    write_read_script(
+        &script("list"),
+        "Authorization",
+        &format!("Bearer {}", api.token),
+        &format!("/api/groups/{board}/tasks"),
+    )?;
+    let page = format!("/v1.0/state/statestore/tasks%2Fdefault%2F{board}%2F0");
+    write_read_script(&script("read"), "dapr-api-token", sidecar.api_token(), &page)?;
 
-    let target =
-        |url, script| Target { url, script, connections: arguments.connections, seconds: arguments.seconds };
     let (base, raw_base) = (stack.base_url(), sidecar.http_endpoint());
-    let mut measured = Measured::default();
+    let many = arguments.connections;
+    let row = |name: String, connections, raw| Row { name, connections, loads: Vec::new(), raw };
+    let saves = "raw sidecar: `POST /v1.0/state/statestore`";
+    let hot_name = format!("Tidemark, hot: tasks in {} groups", arguments.hot_groups);
+    let scattered_name = format!("Tidemark, scattered: tasks in {} groups", arguments.scattered_groups);
+    let plan = [
+        ("raw", &raw_base, row(saves.to_owned(), many, 0)),
+        ("hot", &base, row(hot_name.clone(), many, 0)),
+        ("scattered", &base, row(scattered_name, many, 0)),
+        ("raw", &raw_base, row(saves.to_owned(), FEW, 3)),
+        ("hot", &base, row(hot_name, FEW, 3)),
+        ("read", &raw_base, row("raw sidecar: `GET` of the board's page".to_owned(), FEW, 5)),
+        ("board", &base, row(format!("Tidemark, a board of {BOARD} tasks"), FEW, 5)),
+        ("list", &base, row(format!("Tidemark, a list of {BOARD} tasks"), FEW, 5)),
+    ];
+    let (loads, mut rows): (Vec<_>, Vec<Row>) =
+        plan.into_iter().map(|(name, url, row)| ((script(name), url), row)).unzip();
     for round in 1..=arguments.rounds {
         eprintln!("round {round} of {}", arguments.rounds);
-        measured.raw.push(load::run(&target(&raw_base, &raw_script)).await?);
-        measured.hot.push(load::run(&target(&base, &hot_script)).await?);
-        api.wait_until_published().await?;
-        measured.scattered.push(load::run(&target(&base, &scattered_script)).await?);
-        api.wait_until_published().await?;
+        for ((script, url), row) in loads.iter().zip(&mut rows) {
+            let connections = row.connections;
+            row.loads
+                .push(load::run(&Target { url, script, connections, seconds: arguments.seconds }).await?);
+            api.wait_until_published().await?;
+        }
     }
-    Ok(measured)
+    Ok(rows)
 }
 
 struct Api {
@@ -99,6 +134,21 @@ impl Api {
             Ok(self.post(&create).await?.group.id)
         };
         stream::iter(0..count).map(create).buffer_unordered(64).try_collect().await
+    }
+
+    /// A group with tasks, as a list or a board shows them; returns its id.
+    async fn create_board(&self) -> anyhow::Result<String> {
+        let [group] = &self.create_groups(1).await?[..] else { bail!("no group was made") };
+        for number in 0..BOARD {
+            let create = CreateTask {
+                group_id: Some(group.clone()),
+                name: format!("Task {number}"),
+                description: Some(DESCRIPTION.to_owned()),
+                ..CreateTask::default()
+            };
+            self.post(&create).await?;
+        }
+        Ok(group.clone())
     }
 
     /// One load must not pay for the events of the one before.
@@ -164,6 +214,11 @@ function request()
 end
 "#
     );
+    Ok(std::fs::write(path, script)?)
+}
+
+fn write_read_script(path: &Path, header: &str, value: &str, target: &str) -> anyhow::Result<()> {
+    let script = format!("wrk.headers[\"{header}\"] = \"{value}\"\nwrk.path = \"{target}\"\n");
     Ok(std::fs::write(path, script)?)
 }
 

@@ -151,7 +151,8 @@ impl<'page> PageEdit<'page> {
     }
 
     /// Live entries of the whole collection: of this page as this edit sees it, of the others as far as is known
-    /// here, which for an append is what their summary says or more. For limits of the owner's own.
+    /// here. What other processes have changed is known after [`Pages::recount`](crate::Pages::recount): who refuses
+    /// by a number of these does so only once it has been counted anew. For limits of the owner's own.
     pub fn entries_of_collection(&self) -> usize {
         self.collection.entries_elsewhere(self.key.number()) + self.entries().len()
     }
@@ -217,8 +218,8 @@ impl<'page> PageEdit<'page> {
         Some(removed)
     }
 
-    /// Leaves a tombstone: no entry may be added to this page any more. Once it has no unpublished event and no
-    /// unfinished work, it vanishes after [`Configuration::closed_retention`](crate::Configuration::closed_retention).
+    /// Leaves a tombstone: no entry may be added to this page any more. Once it has no entry, no unpublished
+    /// event and no unfinished work, it vanishes after [`Configuration::closed_retention`](crate::Configuration::closed_retention).
     pub fn close(&mut self) {
         self.page.body.closed = true;
         self.journal.closes = true;
