@@ -267,7 +267,7 @@ operation!(RestoreTask -> TaskAnswer {
 #[schemars(extend("required" = ["ids"]))]
 pub struct BulkTasks {
     /// The tasks, each once, in the order in which they shall stand if they are moved.
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(length(min = 1, max = 500), extend("uniqueItems" = true))]
     pub ids: Vec<Id>,
     #[serde(flatten)]
     pub values: TaskValues,

@@ -221,3 +221,17 @@ fn write_read_script(path: &Path, header: &str, value: &str, target: &str) -> an
     let script = format!("wrk.headers[\"{header}\"] = \"{value}\"\nwrk.path = \"{target}\"\n");
     Ok(std::fs::write(path, script)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_writes_a_task_as_it_is_declared() {
+        let (before, behind) = task().unwrap();
+        // It stands between single quotes.
+        assert!(!before.contains('\'') && !behind.contains('\''));
+        let read: CreateTask = serde_json::from_str(&format!("{before}7{behind}")).unwrap();
+        assert_eq!((read.name.as_str(), read.description.as_deref()), ("Task 7", Some(DESCRIPTION)));
+    }
+}
