@@ -120,7 +120,7 @@ coverage-evidence: ## Write docs/evidence/coverage.txt: measure, and judge
 
 .PHONY: mutants
 mutants: $(CARGO_MUTANTS) ## Break rules and pages in small, and see a test fail each time (OF=app/domain, SHARD=1/8; for hours without)
-	CARGO_MUTANTS=$(CARGO_MUTANTS) python3 $(PIPELINES)/mutants.py $(or $(SHARD),1/1) $(or $(OF),app/domain $(PAGES))
+	CARGO_MUTANTS=$(CARGO_MUTANTS) CARGO_TARGET_DIR=$(TIDEMARK_CACHE_DIR)/mutants python3 $(PIPELINES)/mutants.py $(or $(SHARD),1/1) $(or $(OF),app/domain $(PAGES))
 
 .PHONY: faults
 faults: ## The acceptance suite, kills and outages included, ROUNDS times in a row

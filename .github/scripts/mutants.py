@@ -4,7 +4,7 @@
 SHARD is K/N, the Kth of N shares of all mutants. A mutant that no test notices must stand in
 docs/evidence/mutants/survivors.txt with the reason; any other fails, and so does one that is listed and was caught.
 The share's result is written to docs/evidence/mutants, under the names of the paths and K-of-N. CARGO_MUTANTS is the
-tool.
+tool, CARGO_TARGET_DIR where the copy that it breaks is built.
 """
 
 import os
@@ -61,12 +61,10 @@ def run(share: int, shares: int, paths: list[str]) -> dict[str, list[str]]:
     # A break that leaves a variable unused is one like any other, not an error: no lints.
     command = [os.environ["CARGO_MUTANTS"], "mutants", "--dir", str(PROJECT), "--output", str(output), "--no-times",
                "--cap-lints", "true", "--shard", f"{share - 1}/{shares}", "--colors", "never",
-               *files, *named, "--", "--lib", "--bins"]  # fmt: skip
+               "--cargo-arg=--lib", "--cargo-arg=--bins", *files, *named]  # fmt: skip
     # Builds go elsewhere: nothing else makes this folder.
     output.mkdir(parents=True, exist_ok=True)
-    # The copy that is broken is built in a folder of its own.
-    environment = {name: value for name, value in os.environ.items() if name != "CARGO_TARGET_DIR"}
-    result = subprocess.run(command, check=False, env=environment)
+    result = subprocess.run(command, check=False)
     if result.returncode not in JUDGED:
         raise SystemExit(f"mutants: cargo-mutants ended with {result.returncode}")
     return {outcome: (output / "mutants.out" / f"{outcome}.txt").read_text(encoding="utf-8").splitlines() for outcome in OUTCOMES}
