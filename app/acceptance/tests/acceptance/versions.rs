@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tidemark_acceptance::Outcome;
 
 use super::api::{Answer, send};
-use super::run::{Topology, Trial};
+use super::run::Trial;
 use super::world::{World, unique};
 use crate::trials;
 
