@@ -91,7 +91,8 @@ test-program: ## Unit, property, contract and acceptance tests on the real parts
 	cargo test --workspace
 
 .PHONY: test
-test: lint check test-program ## Everything: lints, checks, and every test on the real parts
+test: lint check test-program ## Everything: lints, checks, every test on the real parts, two minutes of contract
+	$(MAKE) --no-print-directory contract CONTRACT_SECONDS=$(or $(CONTRACT_SECONDS),120)
 
 .PHONY: bench
 bench: ## Compare the release build with its own raw sidecar (wrk; writes to standard output)

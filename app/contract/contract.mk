@@ -29,6 +29,12 @@ CONTRACT_AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 contract: $(CONTRACT_PYTHON)/complete ## Hold a running system to its OpenAPI document (CONTRACT_SECONDS=300, CONTRACT_SEED, CONTRACT_OPERATION)
 	CONTRACT_PYTHON=$(CONTRACT_PYTHON)/bin/python CONTRACT_SECONDS=$(or $(CONTRACT_SECONDS),300) cargo run --quiet --package tidemark-acceptance --example contract
 
+.PHONY: contract-evidence
+contract-evidence: $(CONTRACT_PYTHON)/complete ## Write docs/evidence/contract.txt: five minutes, and how often each operation answered what
+	@mkdir -p target
+	@.github/scripts/evidence.sh docs/evidence/contract.txt "A running system held to its OpenAPI document" \
+		"make --no-print-directory contract CONTRACT_SECONDS=300 > target/contract.log 2>&1 || { cat target/contract.log; exit 1; }; sed -n '/= SUMMARY =/,\$$p' target/contract.log"
+
 .PHONY: contract-lock
 contract-lock: ## Write the versions and hashes of requirements.txt anew from requirements.in
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; python3 -m venv $$folder && $$folder/bin/pip install --quiet uv \

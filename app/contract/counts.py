@@ -3,11 +3,14 @@
 import atexit
 import collections
 import os
-import re
+import string
 import threading
+import unicodedata
 from pathlib import Path
 
 import schemathesis
+from hypothesis import strategies
+from schemathesis.specs.openapi.checks import ensure_resource_availability
 
 lock = threading.Lock()
 answers = collections.defaultdict(collections.Counter)
@@ -18,6 +21,7 @@ def after_call(_context, case, response):
     operation = f"{case.operation.method.upper()} {case.operation.path}"
     with lock:
         answers[operation][response.status_code] += 1
+        remember(case, response)
 
 
 @atexit.register
@@ -30,48 +34,102 @@ def write():
     Path(os.environ["CONTRACT_COUNTS"]).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+# Names of users follow RFC 8265, and passwords must not be common: no schema says so. Their formats say what is
+# meant, and this is what it looks like.
+word = strategies.text(string.ascii_letters + string.digits, min_size=8, max_size=40)
+schemathesis.openapi.format("username", word)
+schemathesis.openapi.format("password", word.map(lambda word: word + "!"))
+
 # Rules on texts that JSON Schema cannot say, or not in every dialect of regular expressions: something must be
-# visible, names of users follow RFC 8265, passwords must not be common, days must be in the calendar, and a cursor
-# must have been given out. What names another entity must name one that is there, and what nobody sets must be what
-# is there: the acceptance suite sends such requests. A request that breaks one is refused, as it must be: it shows nothing when it was meant
-# to be right.
+# visible, a name is one line, days must be in the calendar and in their order, and a cursor must have been given out by
+# the same list. A neighbour on the board must be another task of the same group. What changes many tasks must change or
+# delete them, and not both. The acceptance suite sends what breaks them. A request that does is refused, as it must be:
+# it shows nothing when it was meant to be right.
+ONE_LINE = {"name", "username", "displayName", "password"}
 VISIBLE = {"name", "text", "username", "password"}
-CREDENTIALS = {"username", "password"}
-BOUND = {"cursor", "after", "before", "_id", "rank", "createdBy", "createdAt", "updatedAt", "version"}
+NEIGHBOURS = {"after", "before"}
 DAYS = {"startDate", "endDate"}
 
 
-def says_what_the_schema_cannot(members):
+def says_what_the_schema_cannot(members, cursors):
     for name, value in members.items():
-        if name in BOUND and value is not None:
+        if name in NEIGHBOURS and value is not None:
+            return True
+        if name == "cursor" and value not in cursors:
             return True
         if not isinstance(value, str):
             continue
-        if any(not character.isprintable() and character not in "\n\t" for character in value):
+        breaks = "" if name in ONE_LINE else "\n\t"
+        if any(not character.isprintable() and character not in breaks for character in value):
             return True
         if name in VISIBLE and not any(character.isalnum() for character in value):
             return True
-        if name in CREDENTIALS and not (value.isascii() and value.isalnum() and len(value) >= 8):
+        if name in DAYS and value:
             return True
-        if name in DAYS and value and not re.fullmatch(r"20\d\d-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])", value):
-            return True
-    return False
+    changes = {name for name in members if name not in {"ids", "delete"} | NEIGHBOURS}
+    return "ids" in members and bool(changes) == bool(members.get("delete"))
 
 
-def is_meant_to_be_right(case):
-    meta = getattr(case, "meta", None)
-    return meta is not None and meta.generation.mode == schemathesis.GenerationMode.POSITIVE
+# What nobody sets is declared as `readOnly`: by JSON Schema it "may be ignored or rejected", and is, so that what was
+# read can be sent back. And texts are measured as they are kept: composed, without the blanks around them. What only
+# looks wrong by these two may be accepted.
+READ_ONLY = {"_id", "groupId", "rank", "taskCount", "commentCount", "createdBy", "createdAt", "updatedAt", "version", "tasks", "comments"}
+
+
+def only_looks_wrong(method, members):
+    if method == "PUT" and not READ_ONLY.isdisjoint(members):
+        return True
+    return any(isinstance(value, str) and len(kept(value)) < len(value) for value in members.values())
+
+
+def kept(text):
+    return unicodedata.normalize("NFC", text.strip())
 
 
 @schemathesis.hook
 def filter_case(_context, case):
-    if not is_meant_to_be_right(case):
+    meta = getattr(case, "meta", None)
+    if meta is None:
         return True
     # The pattern of this header is not kept to by what is generated for it.
     if case.headers and case.headers.get("If-Match") == "":
         return False
     parts = [part for part in (case.query, case.body) if isinstance(part, dict)]
-    # In the query a group that is not there is told as such, in a change as a member that cannot be changed.
-    if case.method == "PUT" and isinstance(case.body, dict) and case.body.get("groupId") is not None:
+    if meta.generation.mode == schemathesis.GenerationMode.POSITIVE:
+        cursors = given_cursors[case.operation.path]
+        return not any(says_what_the_schema_cannot(part, cursors) for part in parts)
+    # A format tells what is meant, and forbids nothing.
+    if any("format" in mutation.keywords for mutation in getattr(meta.phase.data, "mutations", ())):
         return False
-    return not any(says_what_the_schema_cannot(part) for part in parts)
+    return not any(only_looks_wrong(case.method, part) for part in parts)
+
+
+# A group takes its tasks along when it is deleted, and a task can be reached by two paths. Schemathesis knows of what
+# lies below the deleted path alone.
+group_of_task = {}
+deleted = set()
+given_cursors = collections.defaultdict(set)
+
+
+def remember(case, response):
+    if response.status_code == 204:
+        deleted.add(case.path_parameters["id"])
+    if response.headers.get("content-type") != ["application/json"]:
+        return
+    body = response.json()
+    if "next" in body:
+        given_cursors[case.operation.path].add(body["next"])
+    if task := body.get("task"):
+        group_of_task[task["_id"]] = task["groupId"]
+    if case.operation.path.endswith("/restore"):
+        deleted.discard(case.path_parameters["id"])
+    if case.operation.path.endswith("/bulk") and case.body.get("delete"):
+        deleted.update(case.body["ids"])
+
+
+@schemathesis.check
+def what_was_created_is_there(context, response, case):
+    task = (case.path_parameters or {}).get("id")
+    if not deleted.isdisjoint({task, group_of_task.get(task)}):
+        return None
+    return ensure_resource_availability(context, response, case)

@@ -233,6 +233,10 @@ def followed(spans: list[Span], context: Context, report: Report) -> None:
         follows("tidemark-tasks-sidecar", "/BulkPublishEvent", published)
         processed = follows("tidemark-history", f"process {TOPIC}", published)
         follows("tidemark-history-sidecar", "/InvokeBinding", processed)
+    # The first request to a process with a token asks the accounts role for its keys, through both sidecars.
+    first = next((span.id for span in spans if span.who == "tidemark-tasks" and span.name.endswith("POST /api/groups")), None)
+    called = follows("tidemark-tasks-sidecar", "/tidemark.accounts/ListSigningKeys", first)
+    follows("tidemark-accounts-sidecar", "/tidemark.accounts/ListSigningKeys", called)
     known = {span.id for span in spans} | {context.span}
     wrong += [f"{span.name} of {span.who} follows from a span that is not there" for span in spans if span.parent not in known]
     report.step(f"two changes in one trace of {len(spans)} spans, each followed from request over save, publish and Kafka to its row", wrong)

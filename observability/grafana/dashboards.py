@@ -249,6 +249,8 @@ def backend() -> dict:
             Panel("Saves a second", {"{{outcome}}": f"sum by (outcome) (rate(pages_saves_total{{{ROLE}}}[5m]))", "only to tidy": f"sum(rate(pages_tidy_saves_total{{{ROLE}}}[5m]))"}, unit="ops"),
             Panel("Size of saved pages", {"median": f"histogram_quantile(0.5, sum by (le) (rate(pages_saved_bytes_bucket{{{ROLE}}}[5m])))", "p99": f"histogram_quantile(0.99, sum by (le) (rate(pages_saved_bytes_bucket{{{ROLE}}}[5m])))"}, unit="bytes"),
             Panel("Readings a second", {"shared: {{shared}}": f"sum by (shared) (rate(pages_reads_total{{{ROLE}}}[5m]))"}, unit="ops", stacked=True),
+            Panel("Keys read a second", {"{{role}}": f"sum by (role) (rate(state_keys_read_total{{{ROLE}}}[5m]))"}, unit="ops", stacked=True, description="What reading costs the state store: a board of 64 tasks is five keys."),
+            Panel("Removed from the trash, a day", {"{{entity}}": f"sum by (entity) (increase(trash_purged_total{{{ROLE}}}[1d]))"}),
             Panel("Overtaken by another replica, a second", {"saved again": f"sum(rate(pages_conflicts_total{{{ROLE}}}[5m]))", "wrong guesses": f'sum(rate(pages_etag_guess_total{{{ROLE}, result="wrong"}}[5m]))'}, unit="ops"),
             Panel("Changes refused, a second", {"a page is overrun": f"sum(rate(pages_overloads_total{{{ROLE}}}[5m]))", "too many events wait": f"sum(rate(pages_backlogs_total{{{ROLE}}}[5m]))"}, unit="ops", thresholds=GOOD_BELOW(0.01), links=[("What to do", f"{RUNBOOKS}/ChangesRefused.md")]),
         ],

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use serde_json::{Value, json};
 use tidemark_acceptance::{Failure, Outcome, http, program};
+use tidemark_api::accounts::{LogIn, Register};
+use tidemark_api::{Operation, Request};
 use tidemark_stack::{Progress, Stack, StackOptions};
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
@@ -98,13 +99,14 @@ async fn examine(settings: &Settings, base: &str, document: &PathBuf) -> Outcome
 
 /// The token of somebody who registered for this.
 async fn token(base: &str) -> Outcome<String> {
-    let credentials = json!({ "username": "Contract", "password": "correct horse 1" });
-    let client = http::client();
-    let mut session = Value::Null;
-    for call in ["register", "login"] {
-        let answer = client.post(format!("{base}/api/auth/{call}")).json(&credentials).send().await?;
-        session = answer.error_for_status()?.json().await?;
-    }
-    let token = session["token"].as_str().ok_or_else(|| Failure::new("the log-in gave no token"))?;
-    Ok(token.to_owned())
+    let (username, password) = ("Contract".to_owned(), "correct horse 1".to_owned());
+    let register = Register { username: username.clone(), password: password.clone(), ..Register::default() };
+    post(base, &register).await?;
+    Ok(post(base, &LogIn { username, password }).await?.token)
+}
+
+async fn post<O: Operation>(base: &str, input: &O) -> Outcome<O::Output> {
+    let Request { target, body, .. } = Request::of(input);
+    let answer = http::client().post(format!("{base}{target}")).json(&body).send().await?;
+    Ok(answer.error_for_status()?.json().await?)
 }

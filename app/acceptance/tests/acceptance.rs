@@ -18,6 +18,8 @@ mod acceptance {
     pub mod accounts;
     pub mod api;
     pub mod bad_input;
+    pub mod bulk;
+    pub mod costs;
     pub mod deletion;
     pub mod groups;
     pub mod health;
@@ -36,6 +38,7 @@ mod acceptance {
     pub mod restarts;
     pub mod run;
     pub mod sources;
+    pub mod store;
     pub mod tasks;
     pub mod tokens;
     pub mod versions;
@@ -45,8 +48,8 @@ mod acceptance {
 use std::process::ExitCode;
 
 use acceptance::{
-    access, accounts, bad_input, deletion, groups, health, history, idempotency, junk, kills, links, lists,
-    migration, order, outages, poison, positions, restarts, run, sources, tasks, versions,
+    access, accounts, bad_input, bulk, costs, deletion, groups, health, history, idempotency, junk, kills,
+    links, lists, migration, order, outages, poison, positions, restarts, run, sources, tasks, versions,
 };
 
 fn main() -> ExitCode {
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         history::trials(),
         poison::trials(),
         deletion::trials(),
+        bulk::trials(),
         sources::trials(),
         accounts::trials(),
         access::trials(),
@@ -71,6 +75,13 @@ fn main() -> ExitCode {
         links::trials(),
         migration::trials(),
     ];
-    let alone = [history::quiet_trials(), outages::trials(), restarts::trials(), kills::trials()];
+    let alone = [
+        history::quiet_trials(),
+        deletion::quiet_trials(),
+        costs::quiet_trials(),
+        outages::trials(),
+        restarts::trials(),
+        kills::trials(),
+    ];
     run::run(&calm.concat(), &alone.concat())
 }

@@ -15,10 +15,10 @@ use crate::{
 #[schemars(extend("required" = ["username", "password"]))]
 pub struct Register {
     /// 1 to 100 characters; unique whatever its case.
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(length(min = 1, max = 100), extend("format" = "username"))]
     pub username: String,
     /// At least 8 characters and at most 256 bytes; neither a common password nor the user's own name.
-    #[schemars(length(min = 8, max = 256))]
+    #[schemars(length(min = 8, max = 256), extend("format" = "password"))]
     pub password: String,
     /// How others see the user, at most 100 characters.
     #[schemars(length(max = 100))]
@@ -43,10 +43,10 @@ operation!(Register -> UserAnswer {
 #[schemars(extend("required" = ["username", "password"]))]
 pub struct LogIn {
     /// The user's name, in any case.
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(length(min = 1, max = 100), extend("format" = "username"))]
     pub username: String,
     /// The user's password.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1), extend("format" = "password"))]
     pub password: String,
 }
 

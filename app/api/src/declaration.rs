@@ -30,6 +30,9 @@ pub struct Declaration {
     pub repeats: Repeats,
     pub shape: Shape,
     pub success: Success,
+    /// Whether an answer may be one that the role has kept for a while. It says how old it is, and whoever
+    /// demands a fresh one gets it.
+    pub kept: bool,
     /// What it may be refused for, beside what every operation of its kind may be ([`Declaration::reasons`]).
     pub refusals: &'static [Reason],
     /// Members of the input that must not be kept, not even as a digest.
@@ -193,6 +196,13 @@ pub struct Described {
 pub struct Schema(Value);
 
 impl Described {
+    /// Whether anything of the input is left for a body: all of it may be in the path.
+    pub fn wants_body(&self) -> bool {
+        let in_path: Vec<&str> =
+            self.declaration.paths.first().map(|path| path_parameters(path).collect()).unwrap_or_default();
+        self.declaration.has_body() && self.input.properties().any(|(name, _)| !in_path.contains(&name))
+    }
+
     pub fn of<O: Operation>() -> Self {
         Self {
             declaration: O::DECLARATION,
@@ -263,6 +273,7 @@ pub(crate) const DEFAULTS: Declaration = Declaration {
     repeats: Repeats::Safe,
     shape: Shape::Unary,
     success: Success::Done,
+    kept: false,
     refusals: &[],
     secrets: &[],
 };

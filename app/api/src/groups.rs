@@ -117,24 +117,31 @@ operation!(UpdateGroup -> GroupAnswer {
 pub struct UnchangedGroup {
     /// Accepted if unchanged.
     #[serde(rename = "_id", skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub own_id: Option<Id>,
     /// Accepted, and not read: it follows from the tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub task_count: Option<u64>,
     /// Accepted if unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub created_by: Option<Id>,
     /// Accepted if unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub created_at: Option<Moment>,
     /// Accepted if unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub updated_at: Option<Moment>,
     /// Accepted if unchanged: another version is refused as stale.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub version: Option<u64>,
     /// Accepted, and not read: tasks are changed one by one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub tasks: Option<Vec<serde_json::Value>>,
 }
 
@@ -149,12 +156,31 @@ pub struct DeleteGroup {
 
 operation!(DeleteGroup -> Nothing {
     role: Role::Tasks,
-    summary: "Deletes a group, its tasks and their comments.",
+    summary: "Deletes a group: it goes into the trash with its tasks and their comments, and can be restored for 30 \
+              days.",
     method: Method::Delete,
     paths: &["/api/groups/{id}"],
     repeats: Repeats::WithKeyAndVersion,
     success: Success::Gone,
     refusals: &[Reason::NotFound, Reason::InboxStays],
+});
+
+/// A group to be had back.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("required" = ["id"]))]
+pub struct RestoreGroup {
+    /// The group.
+    pub id: Id,
+}
+
+operation!(RestoreGroup -> GroupAnswer {
+    role: Role::Tasks,
+    summary: "Takes a group back from the trash with all that was in it. One that is not there stays as it is.",
+    method: Method::Post,
+    paths: &["/api/groups/{id}/restore"],
+    repeats: Repeats::WithKey,
+    refusals: &[Reason::NotFound],
 });
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

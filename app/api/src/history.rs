@@ -19,6 +19,7 @@ operation!(SummariseLogs -> GroupSummaries {
               whoever will not take a kept answer gets a fresh one.",
     method: Method::Get,
     paths: &["/api/logs/groups"],
+    kept: true,
 });
 
 /// What happened in a group.

@@ -1,6 +1,6 @@
 //! Tidemark's operations, each declared once: what it is called, who may call it, what it takes and gives, how
 //! it repeats, what it may be refused for. Every interface is made from these declarations: HTTP and its
-//! OpenAPI document, calls between roles, and whatever comes after them. Nothing here knows a transport.
+//! OpenAPI document, calls between roles, and whatever comes after them. Nothing here sends or receives.
 //!
 //! To add an operation: declare its input in the module of its subject with [`operation!`], add it to
 //! [`operations`], and implement it in its role. A process does not start with an operation that is declared
@@ -13,12 +13,14 @@ pub mod groups;
 pub mod history;
 pub mod patch;
 pub mod refusal;
+pub mod request;
 pub mod tasks;
 pub mod values;
 
 pub use declaration::{Access, Declaration, Described, Method, Operation, Repeats, Role, Shape, Success};
 pub use patch::Patch;
 pub use refusal::{FieldFault, Reason, Refusal};
+pub use request::Request;
 
 /// Every operation, in the order of the documentation.
 pub fn operations() -> Vec<Described> {
@@ -33,6 +35,7 @@ pub fn operations() -> Vec<Described> {
         Described::of::<groups::ShowGroup>(),
         Described::of::<groups::UpdateGroup>(),
         Described::of::<groups::DeleteGroup>(),
+        Described::of::<groups::RestoreGroup>(),
         Described::of::<tasks::ListTasks>(),
         Described::of::<tasks::CreateTask>(),
         Described::of::<tasks::ShowTask>(),
@@ -40,6 +43,8 @@ pub fn operations() -> Vec<Described> {
         Described::of::<tasks::ChangeStatus>(),
         Described::of::<tasks::MoveTask>(),
         Described::of::<tasks::DeleteTask>(),
+        Described::of::<tasks::RestoreTask>(),
+        Described::of::<tasks::BulkTasks>(),
         Described::of::<comments::ListComments>(),
         Described::of::<comments::AddComment>(),
         Described::of::<history::SummariseLogs>(),

@@ -15,6 +15,7 @@ use crate::{
 #[serde(default, rename_all = "camelCase")]
 pub struct ListTasks {
     /// Only tasks of this group.
+    #[schemars(length(min = 1))]
     pub group_id: Option<Id>,
     /// Only tasks with this status.
     #[schemars(with = "Option<Status>")]
@@ -41,6 +42,7 @@ operation!(ListTasks -> TaskList {
 #[schemars(extend("required" = ["name"]))]
 pub struct CreateTask {
     /// The group; without one, the Inbox.
+    #[schemars(length(min = 1))]
     pub group_id: Option<Id>,
     /// 1 to 255 characters.
     #[schemars(length(min = 1, max = 255))]
@@ -91,6 +93,25 @@ operation!(ShowTask -> TaskAnswer {
 pub struct UpdateTask {
     /// The task.
     pub id: Id,
+    #[serde(flatten)]
+    pub values: TaskValues,
+    #[serde(flatten)]
+    pub unchanged: UnchangedTask,
+}
+
+operation!(UpdateTask -> TaskAnswer {
+    role: Role::Tasks,
+    summary: "Changes a task: members that are absent stay as they are.",
+    method: Method::Put,
+    paths: &["/api/tasks/{id}", "/tasks/{id}"],
+    repeats: Repeats::WithKeyAndVersion,
+    refusals: &[Reason::NotFound],
+});
+
+/// What of a task is given by people. Members that are absent stay as they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct TaskValues {
     /// 1 to 255 characters.
     #[serde(skip_serializing_if = "Patch::is_absent")]
     #[schemars(with = "String", length(min = 1, max = 255))]
@@ -109,18 +130,7 @@ pub struct UpdateTask {
     /// The last day, not before the first; null or empty clears it.
     #[serde(skip_serializing_if = "Patch::is_absent")]
     pub end_date: Patch<String>,
-    #[serde(flatten)]
-    pub unchanged: UnchangedTask,
 }
-
-operation!(UpdateTask -> TaskAnswer {
-    role: Role::Tasks,
-    summary: "Changes a task: members that are absent stay as they are.",
-    method: Method::Put,
-    paths: &["/api/tasks/{id}", "/tasks/{id}"],
-    repeats: Repeats::WithKeyAndVersion,
-    refusals: &[Reason::NotFound],
-});
 
 /// What a task shows and nobody sets: it may be sent back as it was read.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -128,31 +138,43 @@ operation!(UpdateTask -> TaskAnswer {
 pub struct UnchangedTask {
     /// Accepted if unchanged.
     #[serde(rename = "_id", skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub own_id: Option<Id>,
     /// Accepted if unchanged: a task stays in its group.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub group_id: Option<Id>,
     /// Accepted if unchanged: the board moves tasks by `position`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub rank: Option<String>,
     /// Accepted, and not read: it follows from the comments.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub comment_count: Option<u64>,
     /// Accepted if unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub created_by: Option<Id>,
     /// Accepted if unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub created_at: Option<Moment>,
     /// Accepted if unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub updated_at: Option<Moment>,
     /// Accepted if unchanged: another version is refused as stale.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub version: Option<u64>,
     /// Accepted, and not read: comments are added one by one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
     pub comments: Option<Vec<serde_json::Value>>,
+    /// Accepted, and not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comments_next: Option<String>,
 }
 
 /// Another status.
@@ -212,13 +234,94 @@ pub struct DeleteTask {
 
 operation!(DeleteTask -> Nothing {
     role: Role::Tasks,
-    summary: "Deletes a task and its comments.",
+    summary: "Deletes a task: it goes into the trash with its comments, and can be restored for 30 days.",
     method: Method::Delete,
     paths: &["/api/tasks/{id}", "/tasks/{id}"],
     repeats: Repeats::WithKeyAndVersion,
     success: Success::Gone,
     refusals: &[Reason::NotFound],
 });
+
+/// A task to be had back.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("required" = ["id"]))]
+pub struct RestoreTask {
+    /// The task.
+    pub id: Id,
+}
+
+operation!(RestoreTask -> TaskAnswer {
+    role: Role::Tasks,
+    summary: "Takes a task back from the trash, as it was and with its comments. One that is not there stays as it \
+              is.",
+    method: Method::Post,
+    paths: &["/api/tasks/{id}/restore", "/tasks/{id}/restore"],
+    repeats: Repeats::WithKey,
+    refusals: &[Reason::NotFound, Reason::LimitReached],
+});
+
+/// One change of many tasks.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+#[schemars(extend("required" = ["ids"]))]
+pub struct BulkTasks {
+    /// The tasks, each once, in the order in which they shall stand if they are moved.
+    #[schemars(length(min = 1, max = 500), extend("uniqueItems" = true))]
+    pub ids: Vec<Id>,
+    #[serde(flatten)]
+    pub values: TaskValues,
+    /// The task that shall stand right before them; all must be of its group.
+    pub after: Option<Id>,
+    /// The task that shall stand right after them; all must be of its group.
+    pub before: Option<Id>,
+    /// Puts them into the trash instead; then nothing else may be changed.
+    pub delete: bool,
+}
+
+operation!(BulkTasks -> BulkAnswer {
+    role: Role::Tasks,
+    summary: "Changes, moves or deletes up to 500 tasks, and says of each what became of it. Tasks that lie in one \
+              page of the store change in one commit, others on their own.",
+    method: Method::Post,
+    paths: &["/api/tasks/bulk"],
+    repeats: Repeats::WithKey,
+});
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BulkAnswer {
+    /// All events of the change carry it. A repeat with the same key goes on with the same action.
+    pub action_id: String,
+    /// One for each id, in the order of the ids.
+    pub results: Vec<BulkResult>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BulkResult {
+    pub id: Id,
+    pub outcome: BulkOutcome,
+    /// The task's version after the change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// Why the task was not changed: a code such as `not-found`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The same in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What became of one of many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BulkOutcome {
+    /// It is as it was asked for.
+    Done,
+    Refused,
+    /// Time was over before it was heard whether it was changed: repeat the request with the same key.
+    Unknown,
+}
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -244,6 +347,9 @@ pub struct Task {
     /// The first comments, oldest first, where they are shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comments: Option<Vec<Comment>>,
+    /// Where there are more comments than are shown: the cursor with which their list goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comments_next: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

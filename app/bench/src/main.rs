@@ -1,5 +1,6 @@
 //! Load and comparison runs: the release build creating tasks, beside the same load generator saving the same
-//! bytes straight to the sidecar's state API, on the same machine in the same run.
+//! bytes straight to the sidecar's state API, on the same machine in the same run; and reading boards and lists,
+//! beside raw reads of the same page.
 //!
 //! Machines differ and are noisy; only the ratio of two figures of one run means something. The pairs are
 //! therefore measured in turn, several times, and the medians are compared.

@@ -2,28 +2,28 @@
 
 use std::fmt::Write as _;
 
-use crate::{Arguments, load::Load, scenario::Measured};
+use crate::{Arguments, load::Load, scenario::Row};
 
 /// The figures as a Markdown table.
-pub fn markdown(arguments: &Arguments, measured: &Measured) -> String {
-    let raw = rate(median(&measured.raw));
-    let rows = [
-        ("raw sidecar: `POST /v1.0/state/statestore`".to_owned(), &measured.raw),
-        (format!("Tidemark, hot: tasks in {} groups", arguments.hot_groups), &measured.hot),
-        (format!("Tidemark, scattered: tasks in {} groups", arguments.scattered_groups), &measured.scattered),
-    ];
+pub fn markdown(arguments: &Arguments, rows: &[Row]) -> String {
     let mut text = format!(
-        "{} connections, {} s a measurement, median of {} rounds in turn.\n\n\
-         | load | requests/s | p50 | p99 | failures, all rounds | ratio to raw |\n|---|---|---|---|---|---|\n",
-        arguments.connections, arguments.seconds, arguments.rounds
+        "{} s a measurement, median of {} rounds in turn.\n\n\
+         | load | connections | requests/s | p50 | p99 | failures, all rounds | ratio to raw |\n\
+         |---|---|---|---|---|---|---|\n",
+        arguments.seconds, arguments.rounds
     );
-    for (name, rounds) in rows {
-        let load = median(rounds);
-        let failures: u64 = rounds.iter().map(|load| load.failures).sum();
+    for Row { name, connections, loads, raw } in rows {
+        let load = median(loads);
+        let failures: u64 = loads.iter().map(|load| load.failures).sum();
+        let raw = rows.get(*raw).map_or(0.0, |raw| rate(median(&raw.loads)));
         let ratio = rate(load) / raw;
         let (p50, p99) = load.map_or(("", ""), |load| (load.median.as_str(), load.ninety_ninth.as_str()));
-        writeln!(text, "| {name} | {:.0} | {p50} | {p99} | {failures} | {ratio:.2} |", rate(load))
-            .expect("writing to a string cannot fail");
+        writeln!(
+            text,
+            "| {name} | {connections} | {:.0} | {p50} | {p99} | {failures} | {ratio:.2} |",
+            rate(load)
+        )
+        .expect("writing to a string cannot fail");
     }
     text
 }

@@ -11,6 +11,7 @@ pub mod id;
 pub mod rank;
 pub mod task;
 pub mod text;
+pub mod trash;
 pub mod user;
 pub mod workspace;
 
@@ -20,5 +21,6 @@ pub use group::Group;
 pub use id::{CommentId, GroupId, TaskId, UserId};
 pub use rank::Rank;
 pub use task::{Task, TaskStatus};
+pub use trash::Deletion;
 pub use user::{Actor, User};
 pub use workspace::Workspace;

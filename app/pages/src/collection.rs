@@ -259,6 +259,11 @@ impl Collection {
         self.state().summary.entries_outside(number)
     }
 
+    /// The same, of one label.
+    pub(crate) fn labelled_elsewhere(&self, number: u32, label: &str) -> usize {
+        self.state().summary.counts().labelled_outside(number, label)
+    }
+
     /// Whether the page would be one too many, as far as is known here.
     pub(crate) fn exceeded_pages(&self, engine: &Engine, number: u32) -> Option<LimitExceeded> {
         let allowed = engine.configuration.pages_per_collection as usize;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     Entry, OutboxEvent, PageKey,
+    collection::Collection,
     command::Kind,
     page::{KeyRecord, Page},
 };
@@ -19,6 +20,7 @@ use crate::{
 /// depend on nothing but the page, and take times and ids from here.
 pub struct PageEdit<'page> {
     key: &'page PageKey,
+    collection: &'page Collection,
     kind: Kind,
     page: &'page mut Page,
     now: Timestamp,
@@ -117,6 +119,7 @@ impl Journal {
 impl<'page> PageEdit<'page> {
     pub(crate) fn new(
         key: &'page PageKey,
+        collection: &'page Collection,
         kind: Kind,
         page: &'page mut Page,
         now: Timestamp,
@@ -124,7 +127,7 @@ impl<'page> PageEdit<'page> {
         journal: &'page mut Journal,
     ) -> Self {
         journal.begin(page);
-        Self { key, kind, page, now, event_id, journal }
+        Self { key, collection, kind, page, now, event_id, journal }
     }
 
     /// The page's number, for ids that say where their entry lives.
@@ -145,6 +148,19 @@ impl<'page> PageEdit<'page> {
     /// In the order in which they were first put.
     pub fn entries(&self) -> &[Entry] {
         &self.page.body.entries
+    }
+
+    /// Live entries of the whole collection: of this page as this edit sees it, of the others as far as is known
+    /// here. What other processes have changed is known after [`Pages::recount`](crate::Pages::recount): who refuses
+    /// by a number of these does so only once it has been counted anew. For limits of the owner's own.
+    pub fn entries_of_collection(&self) -> usize {
+        self.collection.entries_elsewhere(self.key.number()) + self.entries().len()
+    }
+
+    /// The same, of one label.
+    pub fn labelled_of_collection(&self, label: &str) -> usize {
+        let here = self.entries().iter().filter(|entry| entry.label == label).count();
+        self.collection.labelled_elsewhere(self.key.number(), label) + here
     }
 
     /// The version that a `put` of this entry would give it.
@@ -202,8 +218,8 @@ impl<'page> PageEdit<'page> {
         Some(removed)
     }
 
-    /// Leaves a tombstone: no entry may be added to this page any more. Once it has no unpublished event and no
-    /// unfinished work, it vanishes after [`Configuration::closed_retention`](crate::Configuration::closed_retention).
+    /// Leaves a tombstone: no entry may be added to this page any more. Once it has no entry, no unpublished
+    /// event and no unfinished work, it vanishes after [`Configuration::closed_retention`](crate::Configuration::closed_retention).
     pub fn close(&mut self) {
         self.page.body.closed = true;
         self.journal.closes = true;

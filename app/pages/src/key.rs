@@ -88,8 +88,8 @@ impl PageKey {
         self.number
     }
 
-    /// Reads what `Display` wrote: the register of active pages stores keys as text.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    /// Reads what `Display` wrote.
+    pub fn parse(text: &str) -> Option<Self> {
         let (collection, number) = text.rsplit_once('/')?;
         Some(Self { collection: CollectionKey::parse(collection).ok()?, number: number.parse().ok()? })
     }

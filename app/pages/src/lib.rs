@@ -214,17 +214,19 @@ pub struct PageSummary {
     pub number: u32,
     /// Of the first entry that was appended to it; 0 if none was.
     pub first_number: u64,
-    /// Live entries by label.
+    /// Live entries by label. Empty if there are none, or if nobody has counted the page yet: another process may
+    /// have begun the page after it.
     pub tally: BTreeMap<String, u32>,
 }
 
-impl Summary {
-    /// The pages that hold entries of this label.
-    pub fn pages_with(&self, label: &str) -> impl Iterator<Item = u32> {
-        let holds = move |page: &&PageSummary| page.tally.get(label).is_some_and(|&entries| entries > 0);
-        self.live_pages.iter().filter(holds).map(|page| page.number)
+impl PageSummary {
+    /// Whether the page may hold entries of a label that is `wanted`.
+    pub fn may_hold(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        self.tally.is_empty() || self.tally.iter().any(|(label, &entries)| entries > 0 && wanted(label))
     }
+}
 
+impl Summary {
     /// The page that the entry of this number was appended to, if it is still there. A number of the last page
     /// may also lie in a page that began since.
     pub fn page_of(&self, number: u64) -> Option<u32> {
@@ -443,17 +445,11 @@ impl Pages {
         self.engine.read_items(items).await
     }
 
-    /// The pages that may hold entries of a label: those that the summary names for it, and all from the
-    /// summary's last page to the end of the collection. So whatever was appended before the call is found; an
-    /// entry that another process has given this label by an edit is found once the summary has followed.
-    /// The pages may hold entries of other labels too.
-    pub async fn read_labelled(
-        &self,
-        collection: &CollectionKey,
-        label: &str,
-    ) -> Result<Vec<Arc<PageView>>, StoreError> {
-        let summary = self.summary(collection).await?;
-        self.engine.read_named_and_newest(collection, &summary, summary.pages_with(label)).await
+    /// Takes what other processes have counted into what edits see of their collection
+    /// ([`PageEdit::entries_of_collection`]).
+    pub async fn recount(&self, collection: &CollectionKey) -> Result<(), StoreError> {
+        let stored = self.engine.store.get(&collection.summary_key()).await?;
+        self.engine.collection(collection).with_summary(|state| state.take_stored(collection, stored))
     }
 
     /// The page that has the entry of this number, if there is one: [`PageView::numbered`] gives the entry.

@@ -388,6 +388,12 @@ impl PageView {
         &self.key
     }
 
+    /// The number of the layout that the page lies in the store in; `None` if it is not there. Layouts of before
+    /// there were numbers are 0.
+    pub fn format(&self) -> Option<u32> {
+        (self.body.ordinal > 0).then_some(self.body.format)
+    }
+
     /// The entry of this id.
     pub fn get(&self, id: &str) -> Option<&Entry> {
         self.body.entry(id)

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Range,
     sync::Arc,
 };
 
@@ -93,6 +94,11 @@ impl Counts {
             let item = key.summary_key();
             return Err(StoreError::unreadable(FutureFormat { item, found: stored.format, known: FORMAT }));
         }
+        let pages = stored.pages.iter().map(|count| count.number);
+        let ends = stored.dead.chunks_exact(2).map(|run| run[1]);
+        if let Some(number) = pages.chain(ends).find(|&number| number > LARGEST_PAGE) {
+            return Err(StoreError::unreadable(ImpossiblePage { collection: key.clone(), number }));
+        }
         let label = |index: u32| stored.labels.get(index as usize).cloned().unwrap_or_default();
         let dead = DeadPages::of_runs(stored.dead.chunks_exact(2).map(|run| (run[0], run[1])));
         let counts = stored.pages.iter().filter(|count| !dead.contains(count.number)).map(|count| {
@@ -160,13 +166,34 @@ impl Counts {
         self.dead.contains(number)
     }
 
+    /// Pages of the range that are neither counted nor dead: another process has begun the ones after them. As many as
+    /// there are processes, as a rule; a summary that leaves out more is damaged, and the rest counts for nothing.
+    fn uncounted(&self, mut range: Range<u32>) -> impl Iterator<Item = PageSummary> {
+        std::iter::from_fn(move || {
+            while let Some(end) = self.dead.end_of_run(range.start) {
+                range.start = end;
+            }
+            let number = range.next()?;
+            Some(PageSummary { number, first_number: 0, tally: BTreeMap::new() })
+        })
+        .take(MOST_UNCOUNTED)
+    }
+
+    pub(crate) fn labelled_outside(&self, number: u32, label: &str) -> usize {
+        let others = self.pages.iter().filter(|(other, _)| **other != number);
+        others.filter_map(|(_, count)| count.tally.get(label)).map(|&entries| entries as usize).sum()
+    }
+
     pub(crate) fn summary(&self) -> Summary {
         let mut summary = Summary {
             pages: self.last_page().map_or(0, |last| last.saturating_add(1)),
             dead_before: self.dead.end_of_run(0).unwrap_or(0),
             ..Summary::default()
         };
+        let mut next = 0;
         for (&number, count) in &self.pages {
+            summary.live_pages.extend(self.uncounted(next..number));
+            next = number.saturating_add(1);
             for (label, &entries) in &count.tally {
                 *summary.tally.entry(label.clone()).or_default() += u64::from(entries);
                 summary.entries += u64::from(entries);
@@ -237,6 +264,19 @@ struct CorruptSummary {
     #[source]
     cause: prost::DecodeError,
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("the summary of {collection} names page {number}, which no collection comes to")]
+struct ImpossiblePage {
+    collection: CollectionKey,
+    number: u32,
+}
+
+/// Pages between two counted ones that are taken for not counted yet.
+const MOST_UNCOUNTED: usize = 64;
+
+/// No collection has so many pages in its life: what counts up to a page's number stays within bounds.
+const LARGEST_PAGE: u32 = 1 << 24;
 
 /// The counts of a collection as this process knows them.
 #[derive(Default)]
@@ -475,6 +515,29 @@ mod tests {
             bytes
         });
         prop_oneof![1 => vec(any::<u8>(), 0..200), 3 => damaged]
+    }
+
+    #[test]
+    fn a_page_that_nobody_has_counted_yet_is_not_taken_for_a_dead_one() {
+        let count = Count { ordinal: 1, first_number: 1, tally: BTreeMap::from([("new".to_owned(), 1)]) };
+        let mut counts =
+            Counts { pages: BTreeMap::from([(1, count.clone()), (5, count)]), ..Counts::default() };
+        for dead in [0, 3] {
+            counts.dead.insert(dead);
+        }
+        let live = counts.summary().live_pages;
+        let live: Vec<(u32, bool)> = live.iter().map(|page| (page.number, page.tally.is_empty())).collect();
+        assert_eq!(live, [(1, false), (2, true), (4, true), (5, false)]);
+    }
+
+    #[test]
+    fn a_summary_that_names_an_impossible_page_is_unreadable() {
+        let stored = |pages, dead| StoredSummary { pages, dead, format: FORMAT, ..StoredSummary::default() };
+        let page = StoredCount { number: u32::MAX, ..StoredCount::default() };
+        for damaged in [stored(vec![page], vec![]), stored(vec![], vec![0, u32::MAX])] {
+            let decoded = Counts::decode(&key(), Some(damaged.encode_to_vec().into()));
+            assert!(decoded.unwrap_err().is_unreadable());
+        }
     }
 
     proptest! {

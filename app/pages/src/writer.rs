@@ -457,7 +457,10 @@ impl Writer {
         metrics::histogram!("pages_saved_bytes")
             .record(f64::from(u32::try_from(value.len()).unwrap_or(u32::MAX)));
         let body = &loaded.page.body;
-        let is_over = body.closed && body.pending.is_empty() && loaded.page.outbox().is_empty();
+        let is_over = body.closed
+            && body.entries.is_empty()
+            && body.pending.is_empty()
+            && loaded.page.outbox().is_empty();
         let time_to_live = is_over.then_some(engine.configuration.closed_retention);
         let base = loaded.base.clone();
         let mut tries = 0;

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use prost::{Message, bytes::Bytes};
 use tidemark_domain::{
-    Actor, Comment, CommentId, Group, GroupId, Rank, Task, TaskId, User, UserId,
+    Actor, Comment, CommentId, Deletion, Group, GroupId, Rank, Task, TaskId, User, UserId,
     comment::CommentText,
     group::{Discussion, GroupName},
     id::unique_part,
@@ -37,13 +37,37 @@ fn time(milliseconds: i64) -> Result<Timestamp, Cause> {
     Ok(Timestamp::from_millisecond(milliseconds)?)
 }
 
-pub fn write_group(group: &Group) -> Bytes {
+fn deletion(deletion: &Deletion) -> wire::Deletion {
+    wire::Deletion {
+        at: deletion.at.as_millisecond(),
+        by_id: deletion.by.id.to_string(),
+        by_name: deletion.by.name.as_str().to_owned(),
+        action_id: deletion.action_id.to_string(),
+    }
+}
+
+/// Reads who put what was written with a [`Deletion`] into the trash; `None` if nobody did.
+pub fn read_deletion(entry: &str, bytes: Bytes) -> Result<Option<Deletion>, CorruptEntry> {
+    let read = || -> Result<Option<Deletion>, Cause> {
+        let Some(deleted) = wire::Deletable::decode(bytes)?.deleted else { return Ok(None) };
+        Ok(Some(Deletion {
+            at: time(deleted.at)?,
+            by: Actor { id: deleted.by_id.parse()?, name: Username::registered(&deleted.by_name)? },
+            action_id: deleted.action_id.parse()?,
+        }))
+    };
+    read().map_err(corrupt("deletion of", entry))
+}
+
+/// `deleted` is for what lies in the trash.
+pub fn write_group(group: &Group, deleted: Option<&Deletion>) -> Bytes {
     wire::Group {
         name: group.name.as_str().to_owned(),
         discussion: group.discussion.as_str().to_owned(),
         created_by: group.created_by.to_string(),
         created_at: group.created_at.as_millisecond(),
         updated_at: group.updated_at.as_millisecond(),
+        deleted: deleted.map(deletion),
     }
     .encode_to_vec()
     .into()
@@ -67,7 +91,8 @@ pub fn read_group(page: u32, entry: &str, version: u64, bytes: Bytes) -> Result<
     read().map_err(corrupt("group", entry))
 }
 
-pub fn write_task(task: &Task) -> Bytes {
+/// `deleted` is for what lies in the trash.
+pub fn write_task(task: &Task, deleted: Option<&Deletion>) -> Bytes {
     let day = |day: Option<jiff::civil::Date>| day.map(|day| day.to_string()).unwrap_or_default();
     wire::Task {
         name: task.name.as_str().to_owned(),
@@ -79,6 +104,7 @@ pub fn write_task(task: &Task) -> Bytes {
         created_by: task.created_by.to_string(),
         created_at: task.created_at.as_millisecond(),
         updated_at: task.updated_at.as_millisecond(),
+        deleted: deleted.map(deletion),
     }
     .encode_to_vec()
     .into()
@@ -179,6 +205,7 @@ pub fn read_user(page: u32, entry: &str, version: u64, bytes: Bytes) -> Result<U
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use uuid::Uuid;
 
     use super::*;
     use crate::damage::any_or_damaged;
@@ -205,13 +232,27 @@ mod tests {
     #[test]
     fn a_task_reads_back_as_it_was_written() {
         let task = task();
-        assert_eq!(read(&task, write_task(&task)).unwrap(), task);
+        assert_eq!(read(&task, write_task(&task, None)).unwrap(), task);
+    }
+
+    #[test]
+    fn what_lies_in_the_trash_reads_back_with_who_put_it_there_and_when() {
+        let (task, user) = (task(), user());
+        let deleted = Deletion {
+            at: task.updated_at,
+            by: Actor { id: user.id, name: user.username },
+            action_id: Uuid::from_u128(7),
+        };
+        let bytes = write_task(&task, Some(&deleted));
+        assert_eq!(read(&task, bytes.clone()).unwrap(), task);
+        assert_eq!(read_deletion("x", bytes).unwrap(), Some(deleted));
+        assert_eq!(read_deletion("x", write_task(&task, None)).unwrap(), None);
     }
 
     #[test]
     fn a_stored_task_that_breaks_a_rule_is_corrupt_and_says_which_one() {
         let task = task();
-        let mut stored = wire::Task::decode(write_task(&task)).unwrap();
+        let mut stored = wire::Task::decode(write_task(&task, None)).unwrap();
         stored.status = "Done".to_owned();
         let error = read(&task, stored.encode_to_vec().into()).unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
@@ -246,9 +287,14 @@ mod tests {
             author: Actor { id: user.id, name: user.username.clone() },
             created_at: task.created_at,
         };
-        [write_group(&group), write_task(&task), write_comment(&comment), write_user(&user, "$argon2id$")]
-            .map(Vec::from)
-            .into()
+        [
+            write_group(&group, None),
+            write_task(&task, None),
+            write_comment(&comment),
+            write_user(&user, "$argon2id$"),
+        ]
+        .map(Vec::from)
+        .into()
     }
 
     proptest! {
@@ -260,12 +306,13 @@ mod tests {
             version: u64,
         ) {
             let bytes = Bytes::from(bytes);
+            drop(read_deletion(&entry, bytes.clone()));
             if let Ok(group) = read_group(page, &entry, version, bytes.clone()) {
-                prop_assert_eq!(read_group(page, &entry, version, write_group(&group)).unwrap(), group);
+                prop_assert_eq!(read_group(page, &entry, version, write_group(&group, None)).unwrap(), group);
             }
             let group = task().id.group();
             if let Ok(task) = read_task(group, page, &entry, version, bytes.clone()) {
-                prop_assert_eq!(read_task(group, page, &entry, version, write_task(&task)).unwrap(), task);
+                prop_assert_eq!(read_task(group, page, &entry, version, write_task(&task, None)).unwrap(), task);
             }
             if let Ok(comment) = read_comment(task().id, page, &entry, bytes.clone()) {
                 let again = read_comment(task().id, page, &entry, write_comment(&comment));

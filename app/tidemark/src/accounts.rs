@@ -29,7 +29,7 @@ struct AccountsRole {
     passwords: Passwords,
     signer: Signer,
     clock: Arc<dyn Clock>,
-    /// Whether the demo users may register with their own passwords: one is shorter than the rule allows.
+    /// Whether the users of the demonstration may register with their own passwords.
     demo_users: bool,
 }
 

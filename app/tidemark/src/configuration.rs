@@ -138,9 +138,12 @@ pub struct StateConfiguration {
     /// The longest wait for one call to the state store
     #[arg(long, env, default_value = "3", value_parser = duration)]
     pub state_deadline: Duration,
-    /// The most groups in a workspace, tasks in a group, and comments on a task
-    #[arg(long, env, default_value_t = 10_000)]
+    /// The most groups in a workspace, and comments on the tasks that lie in one page
+    #[arg(long, env, default_value_t = 100_000)]
     pub entries_per_collection: usize,
+    /// How long what was deleted can be had back [seconds]
+    #[arg(long, env, default_value = "2592000", value_parser = duration)]
+    pub trash_retention: Duration,
     /// How long a replica may be silent before others publish what it left
     #[arg(long, env, default_value = "10", value_parser = duration)]
     pub instance_lease: Duration,

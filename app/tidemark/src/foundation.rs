@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use futures_util::future::BoxFuture;
 use tidemark_api::Role;
 use tidemark_pages::{PageWork, Pages};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -50,6 +51,8 @@ pub struct Offer {
     pub dependencies: Vec<Dependency>,
     /// Pages to be drained before the process ends.
     pub pages: Option<Pages>,
+    /// Ends if the process must, with the reason.
+    pub unfit: Option<BoxFuture<'static, anyhow::Error>>,
 }
 
 impl Foundation {

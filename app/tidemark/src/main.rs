@@ -6,6 +6,7 @@ mod accounts;
 mod clock;
 mod configuration;
 mod dapr;
+mod demonstration;
 mod foundation;
 mod gateway;
 mod health;

@@ -1,22 +1,16 @@
 //! `tidemark seed`: the demo users and a sample board, made through the public API like anybody's.
 
-use anyhow::{Context, ensure};
-use reqwest::{Client, StatusCode};
-use serde_json::{Value, json};
+use anyhow::{Context, bail};
+use reqwest::{Client, Method, Response, StatusCode};
+use tidemark_api::{
+    Operation, Request,
+    accounts::{LogIn, Register},
+    comments::AddComment,
+    groups::{CreateGroup, ListGroups},
+    tasks::CreateTask,
+};
 
-/// The users of the demonstration. Their passwords are public, which is why only development seeds them.
-const USERS: [(&str, &str); 5] = [
-    ("Avinash", "Avinash123"),
-    ("Dhaya", "Dhaya123"),
-    ("Ashok", "Ashok123"),
-    ("Arun", "Arun123"),
-    ("Cathrine", "Cathrine123"),
-];
-
-/// Whether these are the name and the password of a demo user.
-pub fn is_demo_user(username: &str, password: &str) -> bool {
-    USERS.contains(&(username, password))
-}
+use crate::demonstration::USERS;
 
 /// A name, a discussion, and tasks with their statuses.
 type SampleGroup = (&'static str, &'static str, [(&'static str, &'static str); 5]);
@@ -50,20 +44,15 @@ const BOARD: [SampleGroup; 2] = [
 /// Creates what is missing. A second run changes nothing: names are unique, and the board is made under fixed
 /// idempotency keys and only where the workspace has no group yet.
 pub async fn run(url: &str) -> anyhow::Result<()> {
-    let api = Api { client: Client::new(), url: url.trim_end_matches('/').to_owned(), token: None };
+    let mut api = Api { client: Client::new(), url: url.trim_end_matches('/').to_owned(), token: None };
     for (username, password) in USERS {
-        let body = json!({ "username": username, "password": password });
-        let (status, answer) = api.post("/api/auth/register", None, &body).await?;
-        let known = status == StatusCode::CREATED || status == StatusCode::CONFLICT;
-        ensure!(known, "registering {username} was answered with {status}: {answer}");
+        register(&api, username, password).await?;
     }
     let (username, password) = USERS[0];
-    let body = json!({ "username": username, "password": password });
-    let (_, session) = api.post("/api/auth/login", None, &body).await?;
-    let token = session["token"].as_str().context("log-in gave no token")?.to_owned();
-    let api = Api { token: Some(token), ..api };
-    let groups = api.get("/api/groups?limit=1").await?;
-    if groups["groups"].as_array().is_some_and(|groups| !groups.is_empty()) {
+    let log_in = LogIn { username: username.to_owned(), password: password.to_owned() };
+    api.token = Some(api.call(&log_in, None).await?.token);
+    let groups = api.call(&ListGroups { limit: Some(1), ..ListGroups::default() }, None).await?;
+    if !groups.groups.is_empty() {
         println!("users are there, and so is a board: nothing to seed");
         return Ok(());
     }
@@ -74,19 +63,31 @@ pub async fn run(url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn register(api: &Api, username: &str, password: &str) -> anyhow::Result<()> {
+    let (username, password) = (username.to_owned(), password.to_owned());
+    let response = api.send(&Register { username, password, ..Register::default() }, None).await?;
+    if response.status() != StatusCode::CONFLICT {
+        expect_success(response).await?;
+    }
+    Ok(())
+}
+
 async fn seed_group(api: &Api, name: &str, discussion: &str, tasks: &[(&str, &str)]) -> anyhow::Result<()> {
     let key = format!("seed {name}");
-    let body = json!({ "name": name, "discussion": discussion });
-    let group = api.create("/api/groups", &key, &body).await?;
-    let group = group["group"]["_id"].as_str().context("the group has no id")?.to_owned();
+    let group = CreateGroup { name: name.to_owned(), discussion: Some(discussion.to_owned()) };
+    let group = api.call(&group, Some(&key)).await?.group.id;
     for (task, status) in tasks {
         let key = format!("seed {name}: {task}");
-        let body = json!({ "name": task, "status": status });
-        let created = api.create(&format!("/api/groups/{group}/tasks"), &key, &body).await?;
+        let create = CreateTask {
+            group_id: Some(group.clone()),
+            name: (*task).to_owned(),
+            status: Some((*status).to_owned()),
+            ..CreateTask::default()
+        };
+        let created = api.call(&create, Some(&key)).await?.task;
         if *status == "In Progress" {
-            let task = created["task"]["_id"].as_str().context("the task has no id")?;
-            let body = json!({ "text": "Started this morning." });
-            api.create(&format!("/api/tasks/{task}/comments"), &format!("{key} comment"), &body).await?;
+            let comment = AddComment { id: created.id, text: "Started this morning.".to_owned() };
+            api.call(&comment, Some(&format!("{key} comment"))).await?;
         }
     }
     Ok(())
@@ -99,29 +100,33 @@ struct Api {
 }
 
 impl Api {
-    async fn create(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<Value> {
-        let (status, answer) = self.post(path, Some(key), body).await?;
-        ensure!(status == StatusCode::CREATED, "POST {path} was answered with {status}: {answer}");
-        Ok(answer)
+    /// Does what `input` is for, or fails.
+    async fn call<O: Operation>(&self, input: &O, key: Option<&str>) -> anyhow::Result<O::Output> {
+        let response = expect_success(self.send(input, key).await?).await?;
+        Ok(response.json().await?)
     }
 
-    async fn post(&self, path: &str, key: Option<&str>, body: &Value) -> anyhow::Result<(StatusCode, Value)> {
-        let mut request = self.client.post(format!("{}{path}", self.url)).json(body);
+    async fn send<O: Operation>(&self, input: &O, key: Option<&str>) -> anyhow::Result<Response> {
+        let asked = Request::of(input);
+        let method = Method::from_bytes(asked.method.as_str().as_bytes())?;
+        let mut request = self.client.request(method, format!("{}{}", self.url, asked.target));
+        if let Some(body) = asked.body {
+            request = request.json(&body);
+        }
         if let Some(key) = key {
             request = request.header("Idempotency-Key", key);
         }
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        let response = request.send().await.with_context(|| format!("reach {}", self.url))?;
-        Ok((response.status(), response.json().await?))
+        request.send().await.with_context(|| format!("reach {}", self.url))
     }
+}
 
-    async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        let mut request = self.client.get(format!("{}{path}", self.url));
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
-        Ok(request.send().await?.error_for_status()?.json().await?)
+async fn expect_success(response: Response) -> anyhow::Result<Response> {
+    let (status, path) = (response.status(), response.url().path().to_owned());
+    if !status.is_success() {
+        bail!("{path} was answered with {status}: {}", response.text().await?);
     }
+    Ok(response)
 }

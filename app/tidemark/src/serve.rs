@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use axum::{Router, middleware, routing::get};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use futures_util::future::join_all;
+use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use tidemark_api::{
     Role,
     accounts::{ListSigningKeys, SigningKey},
@@ -72,8 +72,9 @@ pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow:
         tasks: foundation.tasks.clone(),
         draining: foundation.stopping.clone(),
     };
-    let mut pages = Vec::new();
+    let (mut pages, mut unfit) = (Vec::new(), FuturesUnordered::new());
     for offer in offers {
+        unfit.extend(offer.unfit);
         router = router.merge(offer.router);
         app_channel.subscriptions.extend(offer.subscriptions);
         pages.extend(offer.pages);
@@ -100,6 +101,7 @@ pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow:
     // A port that is served no more serves nobody: the process ends, and whoever supervises it starts another.
     let ended = tokio::select! {
         ended = end_of_life() => ended,
+        Some(reason) = unfit.next() => Err(reason),
         ended = &mut http => Err(gone("the HTTP port", ended)),
         ended = &mut app_channel => Err(gone("the app channel", ended)),
     };

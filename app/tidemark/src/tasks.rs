@@ -1,33 +1,44 @@
 //! The tasks role: groups, their tasks, and the comments on them.
 //!
-//! Three kinds of collections in pages: the groups of a workspace, the tasks of a group, the comments of a
-//! task. Keys carry the workspace of the caller's token, so that another workspace's id leads nowhere.
+//! Three kinds of collections in pages: the groups of a workspace, the tasks of a group, the comments on the tasks
+//! of one page; and the lists of what was deleted, one a day. Keys carry the workspace of the caller's token, so that another workspace's id leads nowhere.
 
 mod add_comment;
 mod board;
 mod bodies;
-mod cascade;
+mod bulk_tasks;
+mod change;
 mod change_status;
 mod create_group;
 mod create_task;
 mod delete_group;
 mod delete_task;
+mod early_data;
 mod edit_group;
 mod edit_task;
+mod gap;
 mod list_comments;
 mod list_groups;
 mod list_tasks;
 mod move_task;
+mod purge;
+mod reading;
 mod refusals;
+mod restore_group;
+mod restore_task;
 mod show_group;
 mod show_task;
+mod task_values;
+mod trash;
 mod update_group;
 mod update_task;
 
 use std::sync::Arc;
+
+use futures_util::FutureExt;
 use tidemark_pages::Pages;
 
-use self::{board::Board, cascade::Cascades};
+use self::{board::Board, purge::Finisher};
 use crate::{
     dapr::{Message, StateComponent, TopicPublisher},
     foundation::{Foundation, Offer},
@@ -38,14 +49,14 @@ use crate::{
 /// What the role's actions share.
 struct TasksRole {
     board: Board,
-    cascades: Arc<Cascades>,
 }
 
 pub fn start(foundation: &Foundation) -> Offer {
     let events = &foundation.configuration.events;
-    let cascades = Arc::new(Cascades::new(events.clone()));
-    let pages = foundation.start_pages("tasks", Some(cascades.clone()));
-    let role = Arc::new(TasksRole { board: Board::new(pages.clone(), events.clone()), cascades });
+    let pages = foundation.start_pages("tasks", Some(Arc::new(Finisher)));
+    purge::start(foundation, pages.clone());
+    let board = Board::new(pages.clone(), events.clone(), Arc::clone(&foundation.clock));
+    let role = Arc::new(TasksRole { board });
     let mut dependencies = vec![state_dependency(foundation.state.clone())];
     if events.kafka_enabled {
         dependencies.push(broker_dependency(&foundation.ledger, pages.clone()));
@@ -56,6 +67,7 @@ pub fn start(foundation: &Foundation) -> Offer {
         Offered::new(&role, show_group::show_group),
         Offered::new(&role, update_group::update_group),
         Offered::new(&role, delete_group::delete_group),
+        Offered::new(&role, restore_group::restore_group),
         Offered::new(&role, list_tasks::list_tasks),
         Offered::new(&role, create_task::create_task),
         Offered::new(&role, show_task::show_task),
@@ -63,10 +75,16 @@ pub fn start(foundation: &Foundation) -> Offer {
         Offered::new(&role, change_status::change_status),
         Offered::new(&role, move_task::move_task),
         Offered::new(&role, delete_task::delete_task),
+        Offered::new(&role, restore_task::restore_task),
+        Offered::new(&role, bulk_tasks::bulk_tasks),
         Offered::new(&role, list_comments::list_comments),
         Offered::new(&role, add_comment::add_comment),
     ];
-    Offer { operations, dependencies, pages: Some(pages), ..Offer::default() }
+    let unfit = {
+        let pages = pages.clone();
+        async move { early_data::found(&pages).await.into() }.boxed()
+    };
+    Offer { operations, dependencies, pages: Some(pages), unfit: Some(unfit), ..Offer::default() }
 }
 
 fn state_dependency(state: StateComponent) -> Dependency {

@@ -205,7 +205,9 @@ async fn a_path_that_nobody_serves_is_not_found(world: Arc<World>) -> Outcome {
 
 async fn a_path_that_is_no_text_is_not_found(world: Arc<World>) -> Outcome {
     for id in ["%ff", "%c3%28", "a%0ab", "%e2%82", "%f0%9f%a6%80", &"x".repeat(2000)] {
-        for path in ["/api/groups/", "/api/tasks/", "/tasks/", "/api/logs/group/", "/api/logs/task/"] {
+        for path in
+            ["/api/groups/", "/api/tasks/", "/tasks/", "/api/logs/group/", "/api/logs/task/", "/api/docs/"]
+        {
             let answer = world.member().get(&format!("{path}{id}")).await?;
             assert_eq!(answer.status.as_u16(), 404, "{path}{id}: {}", answer.text());
             answer.any_problem();

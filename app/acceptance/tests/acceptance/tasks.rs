@@ -26,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
         a_comment_is_kept_with_its_author,
         a_comment_says_something_in_at_most_two_thousand_characters,
         comments_are_listed_oldest_first_by_pages,
+        a_task_shows_its_first_comments_and_where_the_list_of_all_goes_on,
     ]
 }
 
@@ -103,6 +104,9 @@ async fn a_task_goes_where_the_body_says(world: Arc<World>) -> Outcome {
             api.post(path, &body).await?.problem(404, "not-found");
         }
         api.post(path, &json!({ "groupId": group })).await?.invalid_fields(&["/name"]);
+        // Whoever means the Inbox leaves the member out.
+        let answer = api.post(path, &json!({ "name": "", "groupId": "" })).await?;
+        answer.invalid_fields(&["/name", "/groupId"]);
     }
     Ok(())
 }
@@ -264,5 +268,40 @@ async fn comments_are_listed_oldest_first_by_pages(world: Arc<World>) -> Outcome
     }
     let first = api.get(&path).await?.expect(200).json();
     assert_eq!(first["comments"].as_array().map(Vec::len), Some(50), "the default limit");
+    Ok(())
+}
+
+async fn a_task_shows_its_first_comments_and_where_the_list_of_all_goes_on(world: Arc<World>) -> Outcome {
+    let (api, group) = (world.member(), group_of(&world).await?);
+    // Comments on the tasks of a page lie together: each list must find its own.
+    let (task, other) = (api.new_task(&group, "x").await?, api.new_task(&group, "y").await?);
+    let mut expected = Vec::new();
+    for number in 0..100 {
+        let commented = if number % 2 == 0 { &task } else { &other };
+        let text = format!("comment {number}");
+        let path = format!("/api/tasks/{commented}/comments");
+        api.post(&path, &json!({ "text": text })).await?.expect(201);
+        if number % 2 == 0 {
+            expected.push(text);
+        }
+    }
+    let texts = |comments: &[Value]| -> Vec<String> {
+        comments.iter().filter_map(|comment| Some(comment["text"].as_str()?.to_owned())).collect()
+    };
+    let alone = api.get(&format!("/api/tasks/{task}")).await?.expect(200).json()["task"].clone();
+    let board = api.get(&format!("/api/groups/{group}")).await?.expect(200).json();
+    for shown in [&alone, &board["group"]["tasks"][0]] {
+        assert_eq!(shown["commentCount"], json!(50));
+        let mut listed = texts(shown["comments"].as_array().map_or(&[], Vec::as_slice));
+        if let Some(next) = shown["commentsNext"].as_str() {
+            let path = format!("/api/tasks/{task}/comments?limit=200&cursor={next}");
+            listed.extend(texts(&api.all(&path, "comments").await?));
+        }
+        assert_eq!(listed, expected);
+    }
+    for limit in [1, 7, 50] {
+        let listed = api.all(&format!("/api/tasks/{task}/comments?limit={limit}"), "comments").await?;
+        assert_eq!(texts(&listed), expected, "by {limit}");
+    }
     Ok(())
 }

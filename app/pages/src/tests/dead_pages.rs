@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::world::{Call, Replica, World, add, collection, emit, eventually, extend, remove};
+use super::world::{Call, Replica, World, add, collection, emit, eventually, remove};
 use crate::{
     CollectionKey, Configuration, EditError, Found, Item, Limit, PageEdit, Summary, summary::Counts,
 };
@@ -182,28 +182,34 @@ async fn a_second_pass_mends_a_tombstone_that_was_left_without_an_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_pages_of_a_label_and_all_that_was_appended_lately_are_read() {
+async fn what_other_processes_have_counted_is_known_after_counting_anew() {
     let world = World::new(1);
-    let one = world.replica("one");
-    for number in 0..30 {
+    let (one, two) = (world.replica("one"), world.replica("two"));
+    for number in 0..8 {
         one.add(&inbox(), &format!("task-{number}")).await.unwrap();
     }
-    one.pages.edit(&inbox().page(1), extend("task-9", "x")).await.unwrap();
+    two.add(&inbox(), "last").await.unwrap();
+    for number in 0..4 {
+        one.extend(&inbox().page(0), &format!("task-{number}"), "x").await.unwrap();
+    }
     eventually("the summary has followed", || stored(&world).tally.contains_key("changed")).await;
-    let two = world.replica("two");
-    for number in 30..50 {
-        two.add(&inbox(), &format!("task-{number}")).await.unwrap();
-    }
-    // The summary still ends with page 3: everything from there on is read.
-    let three = world.replica("three");
-    for replica in [&one, &two, &three] {
-        let read = replica.pages.read_labelled(&inbox(), "changed").await.unwrap();
-        let numbers: Vec<u32> = read.iter().map(|page| page.key().number()).collect();
-        assert!(numbers.starts_with(&[1]) && numbers.ends_with(&[6]), "{numbers:?}");
-        assert!(!numbers.contains(&2), "{numbers:?}");
-    }
-    let nothing = three.pages.read_labelled(&collection("inbox/new"), "changed").await.unwrap();
-    assert!(nothing.iter().all(|page| page.entries().is_empty()));
+    let ask = |edit: &mut PageEdit<'_>| {
+        Err::<(), _>((edit.entries_of_collection(), edit.labelled_of_collection("changed")))
+    };
+    two.pages.recount(&inbox()).await.unwrap();
+    let Err(EditError::Rejected(counted)) = two.pages.append(&inbox(), None, ask).await else { panic!() };
+    assert_eq!(counted, (9, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_page_that_still_has_entries_stays() {
+    let world = World::new(1);
+    let replica = world.replica("one");
+    replica.add(&inbox(), "kept").await.unwrap();
+    let nothing = |_: &mut PageEdit<'_>| Ok::<_, super::world::Refusal>(());
+    replica.pages.close_collection(&inbox(), nothing).await.unwrap();
+    sleep(8 * DAY).await;
+    assert_eq!(world.memory.page(&inbox().page(0)).entries().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

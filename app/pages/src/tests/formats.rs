@@ -77,6 +77,8 @@ async fn a_page_of_the_first_layout_is_read_and_rewritten_with_its_next_save() {
     world.memory.put("tasks/group/1", open.encode_to_vec().into());
     let replica = world.replica("one");
     let view = replica.pages.read(&page(0)).await.unwrap();
+    let formats = [page(0), page(7)].map(|page| world.memory.page(&page).format());
+    assert_eq!(formats, [Some(0), None]);
     assert_eq!(view.entries().iter().map(|entry| entry.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     let Once::Again(first) = replica.add_once(view.key().collection(), "x", key(1)).await.unwrap() else {
         panic!("an old key was not found")

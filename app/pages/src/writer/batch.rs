@@ -94,8 +94,15 @@ impl Batch<'_> {
         let was_dead = self.page.body.is_dead();
         let ran = {
             let mut event_id = event_ids(self.engine, self.now, self.last_event_id);
-            let mut edit =
-                PageEdit::new(self.key, command.kind(), self.page, self.now, &mut event_id, self.journal);
+            let mut edit = PageEdit::new(
+                self.key,
+                self.collection,
+                command.kind(),
+                self.page,
+                self.now,
+                &mut event_id,
+                self.journal,
+            );
             catch_unwind(AssertUnwindSafe(|| command.run(&mut edit)))
         };
         match ran {

@@ -28,11 +28,7 @@ pub async fn log_in(role: Arc<AccountsRole>, call: Call, input: LogIn) -> Result
         report_failure(&username, &call);
         return Err(Refusal::new(Reason::BadCredentials, "Invalid username or password"));
     };
-    let issued = role
-        .signer
-        .issue(&record.user, role.clock.now())
-        .await
-        .map_err(|fault| refusals::unavailable("tokens cannot be signed at the moment", &fault))?;
+    let issued = role.signer.issue(&record.user, role.clock.now()).await.map_err(|fault| fault.refusal())?;
     let session = Session {
         id: record.user.id.to_string(),
         username: record.user.username.into(),

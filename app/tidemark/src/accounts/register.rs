@@ -18,8 +18,8 @@ use super::{
     users::{self, NewUser, RegistrationRefused},
 };
 use crate::{
+    demonstration,
     operations::{Answer, Call, Check, refusals},
-    seed,
     telemetry::trace_context::TraceContext,
 };
 
@@ -30,7 +30,7 @@ pub async fn register(
 ) -> Result<Answer<UserAnswer>, Refusal> {
     let mut check = Check::default();
     let username = check.field("/username", Username::parse(&input.username));
-    let password = if role.demo_users && seed::is_demo_user(&input.username, &input.password) {
+    let password = if role.demo_users && demonstration::is_user(&input.username, &input.password) {
         Ok(Password::offered(&input.password))
     } else {
         Password::parse(&input.password, username.as_ref())

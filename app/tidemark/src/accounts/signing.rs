@@ -55,6 +55,17 @@ pub enum SigningError {
     Sign(#[from] jsonwebtoken::errors::Error),
 }
 
+impl SigningError {
+    /// The refusal behind the error. Only the store may answer after a pause: without a key, or with one that is
+    /// none, somebody has to act.
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Self::Store(_) => refusals::unavailable("the signing key cannot be read at the moment", self),
+            Self::NoKey | Self::NotAKey | Self::Sign(_) => refusals::internal(self),
+        }
+    }
+}
+
 /// A token and when it ends.
 pub struct IssuedToken {
     pub token: String,
@@ -118,9 +129,7 @@ pub async fn list_signing_keys(
     _: Call,
     _: ListSigningKeys,
 ) -> Result<Answer<SigningKeys>, Refusal> {
-    let pair = role.signer.pair().await;
-    let pair =
-        pair.map_err(|fault| refusals::unavailable("the signing keys cannot be read at the moment", &fault))?;
+    let pair = role.signer.pair().await.map_err(|fault| fault.refusal())?;
     let key = accounts::SigningKey {
         kty: "OKP".to_owned(),
         crv: "Ed25519".to_owned(),
@@ -130,4 +139,23 @@ pub async fn list_signing_keys(
         x: URL_SAFE_NO_PAD.encode(&pair.public_key),
     };
     Ok(Answer::from(SigningKeys { keys: vec![key] }).good_for(KEPT))
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemark_api::Reason;
+    use tonic::{Code, Status};
+
+    use super::*;
+
+    #[test]
+    fn only_a_secret_store_that_does_not_answer_is_told_as_unavailable() {
+        let (code, status) = (Code::Unavailable, Status::unavailable("connection refused"));
+        let away = SigningError::Store(SidecarError { operation: "get_secret", code, status });
+        assert_eq!(away.refusal().reason(), Reason::Unavailable);
+        let unsigned = jsonwebtoken::errors::ErrorKind::InvalidKeyFormat.into();
+        for fault in [SigningError::NoKey, SigningError::NotAKey, SigningError::Sign(unsigned)] {
+            assert_eq!(fault.refusal().reason(), Reason::Internal, "{fault}");
+        }
+    }
 }

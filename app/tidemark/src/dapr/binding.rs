@@ -24,6 +24,16 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
+    /// Whether the same statement may succeed after a pause. What fails for its data or its form never will.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Sidecar(_) => !self.is_data_fault(),
+            // The binding does not say why.
+            Self::NoRow => true,
+            Self::Rows(_) => false,
+        }
+    }
+
     /// Whether the data itself is at fault (SQLSTATE class 22): repeating the statement cannot help.
     pub fn is_data_fault(&self) -> bool {
         matches!(self, Self::Sidecar(fault) if fault.status.message().contains("SQLSTATE 22"))

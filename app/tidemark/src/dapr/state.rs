@@ -8,13 +8,15 @@ use dapr::dapr::proto::{
     common::v1::{Etag, StateItem, StateOptions, state_options::StateConcurrency},
     runtime::v1::{DeleteStateRequest, GetBulkStateRequest, GetStateRequest, SaveStateRequest},
 };
+use metrics::counter;
 use tidemark_pages::{Precondition, SaveError, StateStore, StoreError, Versioned};
+use tonic::Code;
 
 use super::save_queue::{SaveQueue, save_error};
 use super::sidecar::{Sidecar, SidecarError, measured, outgoing};
 
 /// Keys that the sidecar reads at the same time for one bulk request.
-const BULK_PARALLELISM: i32 = 16;
+const BULK_PARALLELISM: i32 = 32;
 
 /// An `ETag` that no item has: the Redis store counts versions from 1. With it, a save succeeds on a missing
 /// item alone.
@@ -54,9 +56,54 @@ impl StateComponent {
             key: key.to_owned(),
             ..GetStateRequest::default()
         };
+        counter!("state_keys_read_total").increment(1);
         let mut client = self.sidecar.client();
         let item = measured("get_state", client.get_state(outgoing(request, deadline))).await?;
         Ok(versioned(item.data, item.etag))
+    }
+}
+
+impl StateComponent {
+    /// The items in the order of the keys, by one call.
+    async fn read_bulk(&self, keys: &[String]) -> Result<Vec<Option<Versioned>>, BulkError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        counter!("state_keys_read_total").increment(keys.len() as u64);
+        let request = GetBulkStateRequest {
+            store_name: self.component.clone(),
+            keys: keys.to_vec(),
+            parallelism: BULK_PARALLELISM,
+            metadata: HashMap::new(),
+        };
+        let mut client = self.sidecar.client();
+        let call = client.get_bulk_state(outgoing(request, self.deadline));
+        let items = measured("get_bulk_state", call).await?.items;
+        let mut found = HashMap::with_capacity(items.len());
+        for item in items {
+            if !item.error.is_empty() {
+                return Err(UnreadableItem { key: item.key, message: item.error }.into());
+            }
+            found.insert(item.key, versioned(item.data, item.etag));
+        }
+        // Answers come in any order, and twice for a key that was asked for twice.
+        Ok(keys.iter().map(|key| found.get(key).cloned().flatten()).collect())
+    }
+}
+
+/// Why a bulk was not read.
+#[derive(Debug, thiserror::Error)]
+enum BulkError {
+    #[error(transparent)]
+    Call(#[from] SidecarError),
+    #[error(transparent)]
+    Item(#[from] UnreadableItem),
+}
+
+impl BulkError {
+    /// The sidecar says the one of what it would send, the client the other of what it would take.
+    fn is_too_large(&self) -> bool {
+        matches!(self, Self::Call(fault) if matches!(fault.code, Code::ResourceExhausted | Code::OutOfRange))
     }
 }
 
@@ -85,27 +132,16 @@ impl StateStore for StateComponent {
     }
 
     async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Versioned>>, StoreError> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let request = GetBulkStateRequest {
-            store_name: self.component.clone(),
-            keys: keys.to_vec(),
-            parallelism: BULK_PARALLELISM,
-            metadata: HashMap::new(),
-        };
-        let mut client = self.sidecar.client();
-        let call = client.get_bulk_state(outgoing(request, self.deadline));
-        let items = measured("get_bulk_state", call).await.map_err(StoreError::new)?.items;
-        let mut found = HashMap::with_capacity(items.len());
-        for item in items {
-            if !item.error.is_empty() {
-                return Err(StoreError::new(UnreadableItem { key: item.key, message: item.error }));
+        match self.read_bulk(keys).await {
+            // Together they are more than one answer may be: pages of long texts. Half of them may fit.
+            Err(fault) if fault.is_too_large() && keys.len() > 1 => {
+                let (first, second) = keys.split_at(keys.len() / 2);
+                let mut found = self.get_many(first).await?;
+                found.extend(self.get_many(second).await?);
+                Ok(found)
             }
-            found.insert(item.key, versioned(item.data, item.etag));
+            read => read.map_err(StoreError::new),
         }
-        // Answers come in any order, and twice for a key that was asked for twice.
-        Ok(keys.iter().map(|key| found.get(key).cloned().flatten()).collect())
     }
 
     async fn save(

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::{
     Router,
-    extract::Path,
+    extract::{Path, rejection::PathRejection},
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
@@ -32,7 +32,7 @@ pub fn router() -> Router {
         .route("/api/openapi.json", get(document))
         .route("/api/docs", get(async || Redirect::permanent("/api/docs/")))
         .route("/api/docs/", get(async || file("index.html")))
-        .route("/api/docs/{*file}", get(async |Path(name): Path<String>| file(&name)))
+        .route("/api/docs/{*file}", get(named_file))
 }
 
 async fn document() -> Response {
@@ -41,6 +41,14 @@ async fn document() -> Response {
         (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
     ];
     (headers, DOCUMENT.clone()).into_response()
+}
+
+/// A path that is no text leads nowhere, as one with an unknown name.
+async fn named_file(name: Result<Path<String>, PathRejection>) -> Response {
+    match name {
+        Ok(Path(name)) => file(&name),
+        Err(_) => Problem(Refusal::not_found("file", "of this path")).into_response(),
+    }
 }
 
 fn file(name: &str) -> Response {
@@ -57,6 +65,26 @@ fn file(name: &str) -> Response {
         Err(fault) => {
             tracing::error!(%fault, file = name, "a file of the documentation cannot be made");
             Problem(Refusal::internal()).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::{Request, StatusCode};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_is_not_there_is_told_as_a_problem_even_if_its_name_is_no_text() {
+        for path in ["/api/docs/nothing", "/api/docs/%ff", "/api/docs/a/%c3%28"] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = router().oneshot(request).await.unwrap();
+            let media_type = response.headers().get(header::CONTENT_TYPE).unwrap();
+            assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+            assert_eq!(media_type, "application/problem+json", "{path}");
         }
     }
 }

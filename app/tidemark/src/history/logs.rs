@@ -78,13 +78,40 @@ pub async fn newest_first(
     Ok(Logs { logs, next }.into())
 }
 
+/// The refusal behind a failed query.
 pub fn refuse(fault: &DatabaseError) -> Refusal {
-    refusals::unavailable("the history is unavailable at the moment", fault)
+    if fault.may_pass() {
+        return refusals::unavailable("the history is unavailable at the moment", fault);
+    }
+    refusals::internal(fault)
 }
 
 #[cfg(test)]
 mod tests {
+    use tidemark_api::Reason;
+    use tonic::{Code, Status};
+
     use super::*;
+    use crate::dapr::SidecarError;
+
+    fn sidecar(code: Code, message: &str) -> DatabaseError {
+        let status = Status::new(code, message);
+        DatabaseError::Sidecar(SidecarError { operation: "invoke_binding", code, status })
+    }
+
+    #[test]
+    fn only_what_may_pass_is_told_as_unavailable() {
+        let no_json = serde_json::from_str::<()>("no JSON").unwrap_err();
+        for (fault, reason) in [
+            (sidecar(Code::Unavailable, "connection refused"), Reason::Unavailable),
+            (sidecar(Code::Internal, "too many clients (SQLSTATE 53300)"), Reason::Unavailable),
+            (DatabaseError::NoRow, Reason::Unavailable),
+            (sidecar(Code::Internal, "out of range (SQLSTATE 22003)"), Reason::Internal),
+            (DatabaseError::Rows(no_json), Reason::Internal),
+        ] {
+            assert_eq!(refuse(&fault).reason(), reason, "{fault}");
+        }
+    }
 
     #[test]
     fn a_made_up_cursor_never_reaches_the_database() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -14,6 +14,11 @@ pub const LARGEST_BODY: usize = 1 << 20;
 
 /// The longest that a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whether the request came without a body, or with one of no bytes.
+pub fn is_absent(body: &Body) -> bool {
+    body.size_hint().exact() == Some(0)
+}
 
 /// Reads a body that says it is JSON.
 pub async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {

@@ -1,4 +1,4 @@
-//! Which versions of an entity a caller has seen, and will change.
+//! What a caller has seen of an entity: the versions that may be changed, the bodies that need not come again.
 
 use tidemark_api::Refusal;
 
@@ -25,31 +25,19 @@ impl Seen {
         if lines.is_empty() {
             return Ok(Self::Any);
         }
-        let tags: Vec<&str> = lines
-            .iter()
-            .flat_map(|line| line.split(','))
-            .map(str::trim)
-            .filter(|tag| !tag.is_empty())
-            .collect();
-        if tags == ["*"] {
+        if lines == ["*"] {
             return Ok(Self::Any);
         }
-        let mut versions = Vec::with_capacity(tags.len());
-        for tag in &tags {
-            // A proxy that compresses an answer makes its tag weak; the version that it names is the same.
-            let strong = tag.strip_prefix("W/").unwrap_or(tag);
-            let opaque = strong.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-            let Some(opaque) = opaque.filter(|opaque| !opaque.contains('"')) else {
-                let message = "If-Match must be * or a list of tags such as \"3\"";
-                return Err(Refusal::invalid_field("If-Match", message));
-            };
-            let version = opaque.split('.').next().unwrap_or_default();
-            versions.extend(version.parse::<u64>().ok());
-        }
+        let Some(tags) = lines.iter().map(|line| tags(line)).collect::<Option<Vec<_>>>() else {
+            let message = "If-Match must be * or a list of tags such as \"3\"";
+            return Err(Refusal::invalid_field("If-Match", message));
+        };
+        let tags = tags.concat();
         if tags.is_empty() {
             return Err(Refusal::invalid_field("If-Match", "If-Match names no tag"));
         }
-        Ok(Self::OneOf(versions))
+        let version = |tag: &&str| tag.split('.').next().and_then(|version| version.parse().ok());
+        Ok(Self::OneOf(tags.iter().filter_map(version).collect()))
     }
 
     /// As it is written for [`Seen::parse`]; nothing if any version will do.
@@ -63,6 +51,33 @@ impl Seen {
                 Some(tags.join(", "))
             }
         }
+    }
+}
+
+/// Whether the lines of an `If-None-Match` name this tag. Weak and strong tags compare alike here: RFC 9110,
+/// section 13.1.2. What is no list of tags names none.
+pub fn is_known(lines: &[&str], tag: &str) -> bool {
+    let tag = tag.trim_matches('"');
+    lines.iter().any(|line| line.trim() == "*" || tags(line).is_some_and(|known| known.contains(&tag)))
+}
+
+/// What stands between the quotes of each tag of a list: RFC 9110, section 8.8.3. A proxy that compresses an
+/// answer makes its tag weak, which says nothing here. Elements may be empty.
+fn tags(line: &str) -> Option<Vec<&str>> {
+    let mut tags = Vec::new();
+    let mut rest = line;
+    loop {
+        rest = rest.trim_start_matches([',', ' ', '\t']);
+        if rest.is_empty() {
+            return Some(tags);
+        }
+        let (tag, behind) = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"')?.split_once('"')?;
+        rest = behind.trim_start_matches([' ', '\t']);
+        let is_whole = rest.is_empty() || rest.starts_with(',');
+        if !is_whole || !tag.bytes().all(|byte| (0x21..0x7f).contains(&byte)) {
+            return None;
+        }
+        tags.push(tag);
     }
 }
 
@@ -91,8 +106,25 @@ mod tests {
     #[test]
     fn a_tag_of_somebody_else_matches_nothing_and_what_is_no_tag_is_refused() {
         assert!(!parse("\"x\"").unwrap().allows(0));
-        for wrong in ["w/\"3\"", "W/", "3", "", "\"3", "\"a\"b\""] {
+        for wrong in ["w/\"3\"", "W/", "3", "", " ,", "\"3", "\"a\"b\"", "\"3\" \"4\"", "\"a b\"", "*, \"3\""]
+        {
             assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_comma_inside_a_tag_is_a_part_of_it() {
+        assert_eq!(parse("\"3,4\", \"5\""), Some(Seen::OneOf(vec![5])));
+    }
+
+    #[test]
+    fn a_body_is_known_by_any_line_that_names_its_tag_weak_or_strong() {
+        let tag = "\"3.9f\"";
+        for lines in [&["\"x\", W/\"3.9f\""][..], &["\"x\"", "\"3.9f\""], &["*"]] {
+            assert!(is_known(lines, tag), "{lines:?}");
+        }
+        for lines in [&[][..], &["\"3\"", "3.9f", "\"x,3.9f\""]] {
+            assert!(!is_known(lines, tag), "{lines:?}");
         }
     }
 

@@ -21,7 +21,7 @@ use tidemark_api::{
 use super::{
     answer::Answer,
     call::{Conditions, Origin},
-    conditional::Seen,
+    conditional::{self, Seen},
     idempotency,
     input::Members,
     offered::Offered,
@@ -86,19 +86,26 @@ async fn serve(
             let message = format!("{name} is not known here; members are taken from the body");
             return Err(Refusal::invalid_field(format!("?{name}"), message));
         }
-        let bytes = body::read(&parts.headers, body).await?;
-        Members::parse(&bytes)?
+        let is_absent = body::is_absent(&body) && !parts.headers.contains_key(header::CONTENT_TYPE);
+        if is_absent && !operation.described.wants_body() {
+            Members::default()
+        } else {
+            let bytes = body::read(&parts.headers, body).await?;
+            Members::parse(&bytes)?
+        }
     } else {
         query_members(schema, in_query)?
     };
     for (name, text) in in_path {
         members.add_text(schema, name, text)?;
     }
-    let if_none_match = parts.headers.get(header::IF_NONE_MATCH).cloned();
     let answer = registry.perform(operation, admission, conditions, members).await.map_err(|refusal| {
         if declaration.has_body() { refusal } else { refusal.with_pointers(as_parameter) }
     })?;
-    Ok(respond(&declaration, answer, if_none_match.as_ref()))
+    let known = parts.headers.get_all(header::IF_NONE_MATCH).iter();
+    // A line that is no ASCII names no tag of ours.
+    let known: Vec<&str> = known.filter_map(|line| line.to_str().ok()).collect();
+    Ok(respond(&declaration, answer, &known))
 }
 
 /// A member as a part of the query is written.
@@ -136,7 +143,7 @@ fn conditions(declaration: &Declaration, headers: &HeaderMap) -> Result<Conditio
     // The edge says who calls; nobody else reaches this port.
     let address = text(HeaderName::from_static("x-real-ip"));
     conditions.origin = Origin { address, user_agent: text(header::USER_AGENT) };
-    conditions.fresh = text(header::CACHE_CONTROL).contains("no-cache");
+    conditions.fresh = declaration.kept && text(header::CACHE_CONTROL).contains("no-cache");
     Ok(conditions)
 }
 
@@ -159,11 +166,8 @@ fn query_members(schema: &Schema, pairs: Vec<(String, String)>) -> Result<Member
     Ok(members)
 }
 
-fn respond(
-    declaration: &Declaration,
-    answer: Answer<Bytes>,
-    if_none_match: Option<&HeaderValue>,
-) -> Response {
+/// The answer, without its body if that is among the `known` ones.
+fn respond(declaration: &Declaration, answer: Answer<Bytes>, known: &[&str]) -> Response {
     let status = StatusCode::from_u16(declaration.success.status()).unwrap_or(StatusCode::OK);
     let mut headers = HeaderMap::new();
     let mut set = |name: HeaderName, text: String| {
@@ -175,8 +179,7 @@ fn respond(
     if declaration.method == Method::Get {
         // The version alone would not do: a body can change while its entity does not.
         let tag = tag(answer.version, &answer.output);
-        is_known =
-            if_none_match.and_then(|value| value.to_str().ok()).is_some_and(|known| knows(known, &tag));
+        is_known = conditional::is_known(known, &tag);
         set(header::ETAG, tag);
     } else if let Some(version) = answer.version {
         set(header::ETAG, format!("\"{version}\""));
@@ -217,14 +220,6 @@ fn tag(version: Option<u64>, body: &[u8]) -> String {
     }
 }
 
-/// Whether an `If-None-Match` names this tag. Weak and strong tags compare alike here: RFC 9110, section 13.1.2.
-fn knows(if_none_match: &str, tag: &str) -> bool {
-    if_none_match
-        .split(',')
-        .map(str::trim)
-        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,7 +234,6 @@ mod tests {
     fn a_tag_changes_with_the_body_and_shows_the_version_before_its_dot() {
         let (one, other) = (tag(Some(3), b"one"), tag(Some(3), b"other"));
         assert!(one != other && one.starts_with("\"3.") && other.starts_with("\"3."));
-        assert!(knows(&format!("\"x\", W/{one}"), &one) && knows("*", &one) && !knows(&other, &one));
     }
 
     #[test]

@@ -79,7 +79,8 @@ impl Members {
 
     /// The input, if its members are those declared and of the declared kinds.
     pub fn read<O: Operation>(self, schema: &Schema) -> Result<O, Refusal> {
-        let faults = faults(schema, &self.0);
+        // A path or a query has no null that could be asked for.
+        let faults = faults(schema, &self.0, O::DECLARATION.has_body());
         if !faults.is_empty() {
             return Err(Refusal::invalid(faults));
         }
@@ -92,7 +93,7 @@ impl Members {
     }
 }
 
-fn faults(schema: &Schema, members: &Map<String, Value>) -> Vec<FieldFault> {
+fn faults(schema: &Schema, members: &Map<String, Value>, offers_null: bool) -> Vec<FieldFault> {
     let mut faults = Vec::new();
     for (name, value) in members {
         if faults.len() == MOST_FAULTS {
@@ -102,7 +103,7 @@ fn faults(schema: &Schema, members: &Map<String, Value>) -> Vec<FieldFault> {
         let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
         let message = match schema.property(name) {
             None => unknown(schema, name),
-            Some(property) => match wrong_kind(schema, property, value) {
+            Some(property) => match wrong_kind(schema, property, value, offers_null) {
                 Some(wanted) => format!("{name} must be {wanted}"),
                 None => continue,
             },
@@ -140,7 +141,7 @@ fn kinds<'a>(schema: &'a Schema, property: &'a Value) -> Vec<&'a str> {
 }
 
 /// What the value should have been, if it is of another kind.
-fn wrong_kind(schema: &Schema, property: &Value, value: &Value) -> Option<String> {
+fn wrong_kind(schema: &Schema, property: &Value, value: &Value, offers_null: bool) -> Option<String> {
     let kinds = kinds(schema, property);
     let fits = kinds.is_empty()
         || kinds.iter().any(|kind| match *kind {
@@ -157,10 +158,11 @@ fn wrong_kind(schema: &Schema, property: &Value, value: &Value) -> Option<String
             _ => true,
         });
     if !fits {
-        return Some(wanted(schema, property, &kinds));
+        let offered: Vec<&str> = kinds.into_iter().filter(|kind| offers_null || *kind != "null").collect();
+        return Some(wanted(schema, property, &offered));
     }
     let item = schema.resolve(property).get("items")?;
-    let wrong = value.as_array()?.iter().find_map(|value| wrong_kind(schema, item, value))?;
+    let wrong = value.as_array()?.iter().find_map(|value| wrong_kind(schema, item, value, offers_null))?;
     Some(format!("a list of which each is {wrong}"))
 }
 
@@ -235,7 +237,7 @@ mod tests {
         let mut wrong = Members::default();
         wrong.add_text(&schema, "limit", "many".to_owned()).unwrap();
         let refusal = wrong.read::<ListGroups>(&schema).unwrap_err();
-        assert_eq!(refusal.detail(), "limit must be a whole number from 1 to 200 or null");
+        assert_eq!(refusal.detail(), "limit must be a whole number from 1 to 200");
     }
 
     const GOOD: &str =

@@ -1,5 +1,11 @@
 //! The OpenAPI 3.1 document, made from the declarations.
 
+mod headers;
+mod links;
+mod process;
+
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 use tidemark_api::{
     Access, Declaration, Described, Method, Reason, Repeats, Success,
@@ -18,9 +24,7 @@ pub fn document() -> Value {
             item[method] = operation(&described, path, number, &mut schemas);
         }
     }
-    for (path, summary) in PROCESS {
-        paths.insert(path.to_owned(), json!({ "get": process_operation(path, summary) }));
-    }
+    process::add(&mut paths);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -35,6 +39,8 @@ pub fn document() -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "headers": headers::components(),
+            "responses": { "TooManyRequests": too_many_requests() },
             "securitySchemes": {
                 "token": {
                     "type": "http",
@@ -52,15 +58,6 @@ const DESCRIPTION: &str = "Bodies are JSON of at most 1 MiB. Times are ISO 8601 
     A list takes `limit` and `cursor`; `next` in its answer is the cursor of the next page. With \
     `Idempotency-Key` a repeated request gets its first answer; with `If-Match` a change made meanwhile is not \
     overwritten.";
-
-/// What every process serves beside operations.
-const PROCESS: [(&str, &str); 5] = [
-    ("/api/health", "Tells the state of everything that the installation depends on."),
-    ("/health", "The same as `/api/health`, for older clients."),
-    ("/health/live", "Answers while the process runs."),
-    ("/health/ready", "Answers 200 if everything answers that the process cannot work without."),
-    ("/metrics", "Shows the metrics of the process in Prometheus' text format."),
-];
 
 fn tags() -> Value {
     json!([
@@ -84,13 +81,14 @@ fn operation(described: &Described, path: &str, number: usize, schemas: &mut Map
     if !declaration.has_body() {
         parameters.extend(others.iter().map(|name| parameter(&input, name, "query", false)));
     }
-    parameters.extend(headers(declaration));
+    parameters.extend(headers::of_request(declaration));
+    let id = operation_id(declaration, number);
     let mut operation = json!({
-        "operationId": operation_id(declaration, number),
+        "operationId": id,
         "tags": [declaration.role.as_str()],
         "summary": declaration.summary,
         "description": description(declaration, number),
-        "responses": responses(described, schemas),
+        "responses": responses(described, path, &id, schemas),
         "security": match declaration.access {
             Access::Anyone => json!([{}]),
             Access::SignedIn => json!([{ "token": [] }]),
@@ -102,7 +100,7 @@ fn operation(described: &Described, path: &str, number: usize, schemas: &mut Map
     if number > 0 && declaration.paths.first().is_some_and(|first| path == first.trim_start_matches("/api")) {
         operation["deprecated"] = json!(true);
     }
-    if declaration.has_body() {
+    if described.wants_body() {
         operation["requestBody"] = json!({
             "required": true,
             "content": { "application/json": { "schema": body(&input, &in_path) } },
@@ -191,20 +189,6 @@ fn parameter(input: &Value, name: &str, place: &str, required: bool) -> Value {
     parameter
 }
 
-fn headers(declaration: &Declaration) -> Vec<Value> {
-    let header = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "header", "required": false, "description": description, "schema": schema });
-    let mut headers = Vec::new();
-    if declaration.takes_key() {
-        let schema = json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" });
-        headers.push(header("Idempotency-Key", "Recognises a repeat of this request.", schema));
-    }
-    if declaration.takes_version() {
-        let schema = json!({ "type": "string", "minLength": 1, "pattern": "^(\\*|(W/)?\"[0-9]{1,19}(\\.[0-9a-f]{1,16})?\")$" });
-        headers.push(header("If-Match", "The `ETag` of the version that may be changed.", schema));
-    }
-    headers
-}
-
 fn body(input: &Value, in_path: &[&str]) -> Value {
     let mut schema = input.clone();
     if let Some(members) = schema.as_object_mut() {
@@ -225,38 +209,32 @@ fn body(input: &Value, in_path: &[&str]) -> Value {
     schema
 }
 
-fn responses(described: &Described, schemas: &mut Map<String, Value>) -> Value {
+fn responses(described: &Described, path: &str, id: &str, schemas: &mut Map<String, Value>) -> Value {
     let declaration = &described.declaration;
     let mut responses = Map::new();
     let success = declaration.success;
-    let mut done = json!({ "description": match success {
+    let description = match success {
         Success::Done => "Done.",
         Success::Created { .. } => "Created.",
         Success::Gone => "Gone.",
-    } });
+    };
+    let mut done = json!({ "description": description, "headers": headers::of_success(declaration) });
     if success != Success::Gone {
         let output = named(&described.output, schemas);
         done["content"] = json!({ "application/json": { "schema": output } });
     }
-    if let Success::Created { at: Some(at) } = success {
-        done["headers"] = json!({
-            "Location": {
-                "description": format!("Where it is: `{at}`."),
-                "schema": { "type": "string", "format": "uri-reference" },
-            },
-        });
-        if let Some(links) = links(at) {
-            done["links"] = links;
-        }
+    if let Some(links) = links::links(described, path, id) {
+        done["links"] = links;
     }
     responses.insert(success.status().to_string(), done);
     if declaration.method == Method::Get {
-        responses.insert(
-            "304".to_owned(),
-            json!({ "description": "Not changed since the `ETag` in `If-None-Match`." }),
-        );
+        let not_modified = json!({
+            "description": "Not changed since the `ETag` in `If-None-Match`.",
+            "headers": headers::of_not_modified(declaration),
+        });
+        responses.insert("304".to_owned(), not_modified);
     }
-    let mut by_status: std::collections::BTreeMap<u16, Vec<Reason>> = std::collections::BTreeMap::new();
+    let mut by_status: BTreeMap<u16, Vec<Reason>> = BTreeMap::new();
     for reason in declaration.reasons() {
         let reasons = by_status.entry(reason.status()).or_default();
         if !reasons.contains(&reason) {
@@ -265,39 +243,28 @@ fn responses(described: &Described, schemas: &mut Map<String, Value>) -> Value {
     }
     for (status, reasons) in by_status {
         let codes: Vec<String> = reasons.iter().map(|reason| format!("`{}`", reason.code())).collect();
-        responses.insert(status.to_string(), json!({
-            "description": format!("Refused: {}.", codes.join(", ")),
-            "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
-        }));
+        let description = format!("Refused: {}.", codes.join(", "));
+        let headers = headers::of_refusal(declaration, status);
+        responses.insert(status.to_string(), refusal(&description, &headers));
     }
+    let reference = json!({ "$ref": "#/components/responses/TooManyRequests" });
+    responses.insert("429".to_owned(), reference);
     Value::Object(responses)
 }
 
-/// What can be done with something new.
-fn links(at: &str) -> Option<Value> {
-    let id = |pointer: &str| json!({ "id": format!("$response.body#{pointer}") });
-    match at {
-        "/api/groups/{id}" => Some(json!({
-            "ShowGroup": { "operationId": "showGroup", "parameters": id("/group/_id") },
-            "UpdateGroup": { "operationId": "updateGroup", "parameters": id("/group/_id") },
-            "DeleteGroup": { "operationId": "deleteGroup", "parameters": id("/group/_id") },
-            "CreateTask": {
-                "operationId": "createTask3", "parameters": { "groupId": "$response.body#/group/_id" },
-            },
-            "ShowGroupLog": { "operationId": "showGroupLog", "parameters": id("/group/_id") },
-        })),
-        "/api/tasks/{id}" => Some(json!({
-            "ShowTask": { "operationId": "showTask", "parameters": id("/task/_id") },
-            "UpdateTask": { "operationId": "updateTask", "parameters": id("/task/_id") },
-            "ChangeStatus": { "operationId": "changeStatus", "parameters": id("/task/_id") },
-            "MoveTask": { "operationId": "moveTask", "parameters": id("/task/_id") },
-            "DeleteTask": { "operationId": "deleteTask", "parameters": id("/task/_id") },
-            "AddComment": { "operationId": "addComment", "parameters": id("/task/_id") },
-            "ListComments": { "operationId": "listComments", "parameters": id("/task/_id") },
-            "ShowTaskLog": { "operationId": "showTaskLog", "parameters": id("/task/_id") },
-        })),
-        _ => None,
-    }
+fn refusal(description: &str, headers: &Value) -> Value {
+    let problem = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
+    json!({
+        "description": description,
+        "headers": headers,
+        "content": { "application/problem+json": problem },
+    })
+}
+
+/// The one refusal of the edge that a client must know how to take, however right its request is.
+fn too_many_requests() -> Value {
+    let description = "Refused by the edge, where its limits are on: `too-many-requests`.";
+    refusal(description, &headers::those(&[("X-Request-Id", true), ("Retry-After", true)]))
 }
 
 /// The schema among those of the document, under its own name.
@@ -340,39 +307,6 @@ fn problem() -> Value {
     })
 }
 
-fn process_operation(path: &str, summary: &str) -> Value {
-    let kind =
-        if path == "/metrics" || path.starts_with("/health/") { "text/plain" } else { "application/json" };
-    let schema = if kind == "text/plain" { json!({ "type": "string" }) } else { json!({ "type": "object" }) };
-    let content = json!({ kind: { "schema": schema } });
-    let name: String = path
-        .split('/')
-        .filter(|part| *part != "api")
-        .map(|part| {
-            let mut word = part.to_owned();
-            if let Some(first) = word.get_mut(..1) {
-                first.make_ascii_uppercase();
-            }
-            word
-        })
-        .collect();
-    let name = if path == "/health" { "OlderHealth".to_owned() } else { name };
-    json!({
-        "operationId": format!("show{name}"),
-        "tags": ["process"],
-        "summary": summary,
-        "security": [{}],
-        "responses": {
-            "200": { "description": "Well.", "content": content },
-            "4XX": {
-                "description": "Refused.",
-                "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
-            },
-            "503": { "description": "Something that is needed does not answer.", "content": content },
-        },
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,19 +339,62 @@ mod tests {
         }
     }
 
+    /// Every operation of the document by its id.
+    fn operations(document: &Value) -> BTreeMap<&str, &Value> {
+        let items = document["paths"].as_object().unwrap().values();
+        let operations = items.flat_map(|item| item.as_object().unwrap().values());
+        operations.map(|operation| (operation["operationId"].as_str().unwrap(), operation)).collect()
+    }
+
     #[test]
-    fn every_link_names_an_operation() {
+    fn every_link_leads_to_an_operation_that_takes_what_the_link_hands_over() {
         let document = document();
-        let text = document.to_string();
-        let ids: Vec<String> = tidemark_api::operations()
-            .iter()
-            .flat_map(|described| {
-                let paths = described.declaration.paths.len();
-                (0..paths).map(|number| operation_id(&described.declaration, number)).collect::<Vec<_>>()
-            })
-            .collect();
-        for link in ["createTask3", "showGroup", "showTask", "addComment", "showTaskLog", "moveTask"] {
-            assert!(ids.iter().any(|id| id == link) && text.contains(link), "{link}");
+        let operations = operations(&document);
+        let mut followed = 0;
+        for (id, operation) in &operations {
+            let responses = operation["responses"].as_object().unwrap().values();
+            for (name, link) in responses.filter_map(|response| response["links"].as_object()).flatten() {
+                let target = link["operationId"].as_str().unwrap();
+                let target =
+                    operations.get(target).unwrap_or_else(|| panic!("{id}: {name} leads to {target}"));
+                let takes = |member: &str| {
+                    target["parameters"].as_array().unwrap().iter().any(|taken| taken["name"] == member)
+                };
+                for member in link["parameters"].as_object().into_iter().flat_map(Map::keys) {
+                    assert!(takes(member), "{id}: {name} hands over {member}");
+                }
+                let body = &target["requestBody"]["content"]["application/json"]["schema"]["properties"];
+                for member in link["requestBody"].as_object().into_iter().flat_map(Map::keys) {
+                    assert!(body[member].is_object(), "{id}: {name} hands over {member}");
+                }
+                followed += 1;
+            }
         }
+        assert!(followed > operations.len(), "links were not found");
+    }
+
+    #[test]
+    fn every_answer_names_the_request_and_every_passing_fault_says_when_to_try_again() {
+        let document = document();
+        for (id, operation) in operations(&document) {
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let response = response["$ref"].as_str().map_or(response, |reference| {
+                    document.pointer(reference.trim_start_matches('#')).unwrap()
+                });
+                let has = |name: &str| response["headers"][name].is_object();
+                assert!(has("X-Request-Id"), "{id}: {status}");
+                let passes =
+                    matches!(status.as_str(), "429" | "503") && operation["tags"] != json!(["process"]);
+                assert_eq!(has("Retry-After"), passes, "{id}: {status}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_operation_has_the_id_of_another() {
+        let document = document();
+        let paths = document["paths"].as_object().unwrap().values();
+        let count: usize = paths.map(|item| item.as_object().unwrap().len()).sum();
+        assert_eq!(operations(&document).len(), count);
     }
 }

@@ -1,17 +1,28 @@
 //! A new comment.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
 use tidemark_api::{
-    Refusal,
+    Reason, Refusal,
     comments::{AddComment, CommentAnswer},
 };
 use tidemark_domain::{Change, Comment, CommentId, TaskId, comment::CommentText};
 use tidemark_pages::{EditError, Once, PageEdit};
 use tidemark_protocol::stored;
 
-use super::{TasksRole, board::comments_of, bodies};
+use super::{
+    TasksRole,
+    board::{self, comments_of},
+    bodies,
+};
 use crate::operations::{self, Answer, Call, Check, refusals};
+
+/// The most comments on one task.
+const COMMENTS_PER_TASK: usize = 2_000;
+
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("a task may have {COMMENTS_PER_TASK} comments, and this one has them")]
+struct TaskFull;
 
 pub async fn add_comment(
     role: Arc<TasksRole>,
@@ -25,20 +36,25 @@ pub async fn add_comment(
     };
     let caller = call.caller()?;
     let workspace = &caller.workspace;
-    let (task, group) =
-        tokio::try_join!(role.board.task(workspace, id), role.board.group(workspace, id.group()))?;
-    let (Some(task), Some(group)) = (task, group) else { return Err(Refusal::not_found("task", id)) };
+    let found = role.board.task_in_group(workspace, id).await?;
+    let (group, task) = found.ok_or_else(|| Refusal::not_found("task", id))?;
 
     let author = role.board.author(&call)?;
     let key = call.identity(&id.to_string(), &input).map(Into::into);
+    let label = id.entry();
     let put = move |edit: &mut PageEdit<'_>| {
+        if edit.entries_of_collection() >= COMMENTS_PER_TASK
+            && edit.labelled_of_collection(&label) >= COMMENTS_PER_TASK
+        {
+            return Err(TaskFull);
+        }
         let comment = Comment {
             id: CommentId::new(id, edit.number(), rand::random()),
             text: text.clone(),
             author: author.caller.actor.clone(),
             created_at: edit.now(),
         };
-        edit.put(&comment.id.entry(), "", stored::write_comment(&comment));
+        edit.put(&comment.id.entry(), &label, stored::write_comment(&comment));
         // A comment lies beside its task and does not change it: the event carries the task's version as it
         // was when the comment was written.
         let change = Change::TaskCommented {
@@ -48,19 +64,20 @@ pub async fn add_comment(
             version: task.version,
         };
         author.tell(edit, &comment.id, change);
-        Ok::<_, Infallible>(comment)
+        Ok(comment)
     };
-    let added = role.board.pages.append(&comments_of(workspace, id), key, put).await;
+    let comments = comments_of(workspace, id.group(), id.page());
+    let added = role.board.append(&comments, key, put, |TaskFull| true).await;
     let added = added.map_err(|fault| match fault {
         EditError::Closed => Refusal::not_found("task", id),
+        EditError::Rejected(full) => Refusal::new(Reason::LimitReached, full.to_string()),
         other => refusals::of_edit(other),
     })?;
     let (comment, replayed) = match added {
         Once::First(comment) => (comment, false),
         Once::Again(first) => {
-            let page = first.page.number();
             let entry = first.entry.ok_or_else(Refusal::internal)?;
-            let comment = stored::read_comment(id, page, &entry.id, entry.value);
+            let comment = board::read_comment(id, first.page.number(), &entry);
             (comment.map_err(|fault| refusals::internal(&fault))?, true)
         }
     };

@@ -1,22 +1,26 @@
 //! Where groups, tasks and comments lie, and how they are read.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc, task::Poll};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidemark_api::Refusal;
 use tidemark_domain::{
     Access, ActionId, Causes, Change, CommandId, Comment, Event, Group, GroupId, Task, TaskId, Workspace,
 };
-use tidemark_pages::{CollectionKey, Entry, OutboxEvent, PageEdit, PageView, Pages, StoreError};
+use tidemark_pages::{
+    CollectionKey, EditError, Entry, IdempotencyKey, Once, OutboxEvent, PageEdit, PageSummary, PageView,
+    Pages, StoreError, Summary,
+};
 use tidemark_protocol::{
     ledger,
     stored::{self, CorruptEntry},
 };
-
 use uuid::Uuid;
 
+use super::reading::{Reading, ready};
 use crate::{
-    configuration::EventConfiguration, identity::Caller, operations::Call,
+    clock::Clock, configuration::EventConfiguration, identity::Caller, operations::Call,
     telemetry::trace_context::TraceContext,
 };
 
@@ -25,6 +29,7 @@ use crate::{
 pub struct Board {
     pub pages: Pages,
     events: EventConfiguration,
+    clock: Arc<dyn Clock>,
 }
 
 /// Why something could not be read.
@@ -37,71 +42,113 @@ pub enum ReadError {
 }
 
 impl Board {
-    pub fn new(pages: Pages, events: EventConfiguration) -> Self {
-        Self { pages, events }
+    pub fn new(pages: Pages, events: EventConfiguration, clock: Arc<dyn Clock>) -> Self {
+        Self { pages, events, clock }
     }
 
-    /// The group, if the workspace has it.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The group, if the workspace has it outside the trash.
     pub async fn group(&self, workspace: &Workspace, id: GroupId) -> Result<Option<Group>, ReadError> {
-        let view = self.pages.read(&groups_of(workspace).page(id.page())).await?;
-        let entry = view.get(&id.entry());
-        Ok(entry.map(|entry| read_group(id.page(), entry)).transpose()?)
+        group_in(&*self.pages.read(&groups_of(workspace).page(id.page())).await?, id)
     }
 
-    /// The task, if the workspace has it.
+    /// The task, if the workspace has it outside the trash. One call of the store.
     pub async fn task(&self, workspace: &Workspace, id: TaskId) -> Result<Option<Task>, ReadError> {
-        let view = self.pages.read(&tasks_of(workspace, id.group()).page(id.page())).await?;
-        let entry = view.get(&id.entry());
-        Ok(entry.map(|entry| read_task(id.group(), id.page(), entry)).transpose()?)
+        Ok(self.task_in_group(workspace, id).await?.map(|(_, task)| task))
+    }
+
+    /// The same with its group.
+    pub async fn task_in_group(
+        &self,
+        workspace: &Workspace,
+        id: TaskId,
+    ) -> Result<Option<(Group, Task)>, ReadError> {
+        Reading::run(&self.pages, |reading| task(reading, workspace, id)).await
+    }
+
+    /// The task with its first comments. One call of the store, or two if the comments fill more than a page.
+    pub async fn card(&self, workspace: &Workspace, id: TaskId) -> Result<Option<Card>, ReadError> {
+        let comments = comments_of(workspace, id.group(), id.page());
+        Reading::run(&self.pages, |reading| {
+            let comments = Comments::read(reading, &comments);
+            let (Some(comments), Poll::Ready(task)) = (comments, task(reading, workspace, id)?) else {
+                return Ok(Poll::Pending);
+            };
+            let Some((_, task)) = task else { return Ok(Poll::Ready(None)) };
+            let comments = comments.first(id)?;
+            Ok(Poll::Ready(Some(Card { task, comments })))
+        })
+        .await
     }
 
     /// All tasks of a group in the order of their ranks.
     pub async fn tasks_by_rank(&self, workspace: &Workspace, group: GroupId) -> Result<Vec<Task>, ReadError> {
         let collection = tasks_of(workspace, group);
-        let (mut tasks, mut from) = (Vec::new(), Some(0));
-        while let Some(number) = from {
-            let read = self.pages.read_collection(&collection, number, PAGES_AT_A_TIME).await?;
-            for page in &read.pages {
-                for entry in page.entries() {
-                    tasks.push(read_task(group, page.key().number(), entry)?);
-                }
-            }
-            from = read.next;
+        let views =
+            Reading::run(&self.pages, |reading| Ok(ready(task_pages(reading, &collection, |_, _| {}))));
+        let mut tasks = Vec::new();
+        for view in views.await? {
+            tasks.extend(live_tasks(group, &view)?);
         }
-        tasks.sort_by(|a, b| a.rank.cmp(&b.rank).then_with(|| a.id.cmp(&b.id)));
+        tasks.sort_by(by_rank);
         Ok(tasks)
     }
 
-    /// The first comments of each task, and how many each has.
-    pub async fn comments_of(
+    /// How many comments the task has.
+    pub async fn comment_count(&self, workspace: &Workspace, task: TaskId) -> Result<u64, ReadError> {
+        let comments = Reading::run(&self.pages, |reading| {
+            Ok(ready(Comments::read(reading, &comments_of(workspace, task.group(), task.page()))))
+        });
+        Ok(comments.await?.count(task))
+    }
+
+    /// The group with its cards in the order of their ranks; as [`Board::cards`].
+    pub async fn group_with_cards(
         &self,
         workspace: &Workspace,
-        tasks: &[Task],
-    ) -> Result<Vec<FirstComments>, ReadError> {
-        let collections: Vec<CollectionKey> =
-            tasks.iter().map(|task| comments_of(workspace, task.id)).collect();
-        let first_pages: Vec<_> = collections.iter().map(|collection| collection.page(0)).collect();
-        let views = self.pages.read_many(&first_pages).await?;
-        // One page holds all comments of nearly every task; the others are counted by their summaries.
-        let many: Vec<CollectionKey> = collections
-            .iter()
-            .zip(&views)
-            .filter(|(_, view)| view.is_sealed())
-            .map(|(collection, _)| collection.clone())
-            .collect();
-        let mut summaries = self.pages.summaries(&many).await?.into_iter();
-        let mut first = Vec::with_capacity(tasks.len());
-        for (task, view) in tasks.iter().zip(views) {
-            let comments = read_comments(task.id, &view)?;
-            let here = comments.len() as u64;
-            let count = if view.is_sealed() {
-                summaries.next().map_or(here, |summary| summary.entries.max(here))
-            } else {
-                here
-            };
-            first.push(FirstComments { comments, count });
+        id: GroupId,
+    ) -> Result<Option<(Group, Vec<Card>)>, ReadError> {
+        let shown = Reading::run(&self.pages, |reading| {
+            let page = reading.page(groups_of(workspace).page(id.page()));
+            let cards = cards(reading, workspace, id)?;
+            let (Some(page), Poll::Ready(cards)) = (page, cards) else { return Ok(Poll::Pending) };
+            Ok(Poll::Ready(group_in(&page, id)?.map(|group| (group, cards))))
+        });
+        shown.await
+    }
+
+    /// The cards of each board in the order of their ranks. 16 boards of up to 64 tasks need one call of the store;
+    /// larger ones two, or one more where comments fill pages of their own.
+    pub async fn cards(
+        &self,
+        workspace: &Workspace,
+        groups: &[GroupId],
+    ) -> Result<Vec<Vec<Card>>, ReadError> {
+        Reading::run(&self.pages, |reading| all_cards(reading, workspace, groups)).await
+    }
+
+    /// Appends; what is refused since the collection is full is tried once more after other replicas' counts are known.
+    pub async fn append<T, R>(
+        &self,
+        collection: &CollectionKey,
+        key: Option<IdempotencyKey>,
+        edit: impl Fn(&mut PageEdit<'_>) -> Result<T, R> + Clone + Send + 'static,
+        is_full: impl Fn(&R) -> bool,
+    ) -> Result<Once<T>, EditError<R>>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+    {
+        match self.pages.append(collection, key, edit.clone()).await {
+            Err(EditError::Rejected(refused)) if is_full(&refused) => {
+                self.pages.recount(collection).await.map_err(EditError::Unavailable)?;
+                self.pages.append(collection, key, edit).await
+            }
+            other => other,
         }
-        Ok(first)
     }
 
     /// What every event of a call says of it.
@@ -116,17 +163,170 @@ impl Board {
     }
 }
 
+/// A task with what is known of its comments.
+#[derive(Debug, Clone)]
+pub struct Card {
+    pub task: Task,
+    pub comments: FirstComments,
+}
+
 /// The oldest comments of a task.
+#[derive(Debug, Clone)]
 pub struct FirstComments {
     pub comments: Vec<Comment>,
+    /// How many there are.
     pub count: u64,
+    /// Where the list of all goes on, if there are more.
+    pub next: Option<AfterComment>,
+}
+
+/// A place in the comments on the tasks of one page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AfterComment {
+    pub page: u32,
+    /// The number of the last comment that was shown; 0 if none of the page was.
+    pub number: u64,
+}
+
+/// What is known of the comments on the tasks of one page.
+pub struct Comments {
+    summary: Summary,
+    /// The first page, those that nobody has counted yet, and those from the last one that the summary knows to the
+    /// end.
+    read: Vec<Arc<PageView>>,
+}
+
+impl Comments {
+    pub fn read(reading: &mut Reading, key: &CollectionKey) -> Option<Self> {
+        let uncounted = |page: &PageSummary| page.tally.is_empty();
+        let (summary, read) = reading.collection(key, 0, uncounted, |_, _| {})?;
+        Some(Self { summary, read })
+    }
+
+    /// Exact for what was added before the call: that lies in the pages that were read, or is in the summary.
+    pub fn count(&self, task: TaskId) -> u64 {
+        let label = task.entry();
+        let is_read = |number: u32| self.read.iter().any(|view| view.key().number() == number);
+        let here = self.read.iter().flat_map(|view| view.entries()).filter(|entry| entry.label == label);
+        let elsewhere = self.summary.live_pages.iter().filter(|page| !is_read(page.number));
+        let elsewhere: u64 =
+            elsewhere.filter_map(|page| page.tally.get(&label)).map(|&count| u64::from(count)).sum();
+        here.count() as u64 + elsewhere
+    }
+
+    /// The comments in the pages that follow each other from the first.
+    pub fn first(&self, task: TaskId) -> Result<FirstComments, CorruptEntry> {
+        let (mut comments, mut page) = (Vec::new(), 0);
+        for view in &self.read {
+            if view.key().number() > page {
+                break;
+            }
+            comments.extend(read_comments(task, view)?);
+            page += 1;
+        }
+        let count = self.count(task);
+        let more = count > comments.len() as u64;
+        let next = more.then_some(AfterComment { page, number: 0 });
+        Ok(FirstComments { comments, count, next })
+    }
+}
+
+/// What lies in the trash carries this label.
+pub const TRASH: &str = "trash";
+
+/// The entries that are not in the trash.
+pub fn live(summary: &Summary) -> u64 {
+    summary.entries - summary.tally.get(TRASH).copied().unwrap_or_default()
+}
+
+/// The task outside the trash, with its group outside the trash, once both are read.
+pub fn task(
+    reading: &mut Reading,
+    workspace: &Workspace,
+    id: TaskId,
+) -> Result<Poll<Option<(Group, Task)>>, ReadError> {
+    let group = reading.page(groups_of(workspace).page(id.group().page()));
+    let tasks = reading.page(tasks_of(workspace, id.group()).page(id.page()));
+    let (Some(group), Some(tasks)) = (group, tasks) else { return Ok(Poll::Pending) };
+    let Some(group) = group_in(&group, id.group())? else { return Ok(Poll::Ready(None)) };
+    let entry = tasks.get(&id.entry()).filter(|entry| entry.label != TRASH);
+    let task = entry.map(|entry| read_task(id.group(), id.page(), entry)).transpose()?;
+    Ok(Poll::Ready(task.map(|task| (group, task))))
+}
+
+/// The group in its page, if it is there outside the trash.
+pub fn group_in(view: &PageView, id: GroupId) -> Result<Option<Group>, ReadError> {
+    let entry = view.get(&id.entry()).filter(|entry| entry.label != TRASH);
+    Ok(entry.map(|entry| read_group(id.page(), entry)).transpose()?)
+}
+
+/// The tasks of the page that are not in the trash.
+pub fn live_tasks(group: GroupId, view: &PageView) -> Result<Vec<Task>, CorruptEntry> {
+    let live = view.entries().iter().filter(|entry| entry.label != TRASH);
+    live.map(|entry| read_task(group, view.key().number(), entry)).collect()
+}
+
+/// The pages of a group's tasks, once they are read; `along` asks for what belongs to one of them. Pages that are
+/// known to hold nothing but trash are left out: a task that another replica has just taken back shows once its
+/// summary has followed.
+fn task_pages(
+    reading: &mut Reading,
+    collection: &CollectionKey,
+    along: impl FnMut(&mut Reading, u32),
+) -> Option<Vec<Arc<PageView>>> {
+    let has_live = |page: &PageSummary| page.may_hold(|label| label != TRASH);
+    reading.collection(collection, 0, has_live, along).map(|(_, pages)| pages)
+}
+
+fn all_cards(
+    reading: &mut Reading,
+    workspace: &Workspace,
+    groups: &[GroupId],
+) -> Result<Poll<Vec<Vec<Card>>>, ReadError> {
+    let mut boards = Vec::with_capacity(groups.len());
+    for group in groups {
+        if let Poll::Ready(cards) = cards(reading, workspace, *group)? {
+            boards.push(cards);
+        }
+    }
+    Ok(if boards.len() == groups.len() { Poll::Ready(boards) } else { Poll::Pending })
+}
+
+/// The cards of one board.
+fn cards(reading: &mut Reading, workspace: &Workspace, group: GroupId) -> Result<Poll<Vec<Card>>, ReadError> {
+    let ask_for_comments = |reading: &mut Reading, number: u32| {
+        Comments::read(reading, &comments_of(workspace, group, number));
+    };
+    let Some(views) = task_pages(reading, &tasks_of(workspace, group), ask_for_comments) else {
+        return Ok(Poll::Pending);
+    };
+    let mut cards = Vec::new();
+    let mut is_complete = true;
+    for view in views {
+        let tasks = live_tasks(group, &view)?;
+        if tasks.is_empty() {
+            continue;
+        }
+        match Comments::read(reading, &comments_of(workspace, group, view.key().number())) {
+            Some(comments) => {
+                for task in tasks {
+                    let comments = comments.first(task.id)?;
+                    cards.push(Card { task, comments });
+                }
+            }
+            None => is_complete = false,
+        }
+    }
+    cards.sort_by(|a, b| by_rank(&a.task, &b.task));
+    Ok(if is_complete { Poll::Ready(cards) } else { Poll::Pending })
+}
+
+fn by_rank(a: &Task, b: &Task) -> Ordering {
+    a.rank.cmp(&b.rank).then_with(|| a.id.cmp(&b.id))
 }
 
 /// No collection ever has a page with a greater number: a cursor that names one is made up.
 pub const LARGEST_PAGE: u32 = 1 << 24;
-
-/// Pages of one collection read by one request to the store.
-pub const PAGES_AT_A_TIME: u32 = 16;
 
 pub fn groups_of(workspace: &Workspace) -> CollectionKey {
     collection(&format!("groups/{workspace}"))
@@ -136,8 +336,35 @@ pub fn tasks_of(workspace: &Workspace, group: GroupId) -> CollectionKey {
     collection(&format!("tasks/{workspace}/{group}"))
 }
 
-pub fn comments_of(workspace: &Workspace, task: TaskId) -> CollectionKey {
-    collection(&format!("comments/{workspace}/{task}"))
+/// The comments on the tasks of one page lie together, each under its task's label: a board is few items, and a
+/// deleted task leaves none behind.
+pub fn comments_of(workspace: &Workspace, group: GroupId, task_page: u32) -> CollectionKey {
+    collection(&format!("comments/{workspace}/{group}/{task_page}"))
+}
+
+/// Pages that nothing is appended to: what was asked under the keys of bulk changes.
+pub fn bulk_keys_of(workspace: &Workspace) -> CollectionKey {
+    collection(&format!("bulk/{workspace}"))
+}
+
+/// What a page of the board holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    Groups(Workspace),
+    Tasks(Workspace, GroupId),
+}
+
+impl Place {
+    /// Reads what [`groups_of`] and [`tasks_of`] made.
+    pub fn of(collection: &CollectionKey) -> Option<Self> {
+        match *collection.as_str().split('/').collect::<Vec<_>>() {
+            ["groups", workspace] => Some(Self::Groups(Workspace::parse(workspace).ok()?)),
+            ["tasks", workspace, group] => {
+                Some(Self::Tasks(Workspace::parse(workspace).ok()?, group.parse().ok()?))
+            }
+            _ => None,
+        }
+    }
 }
 
 fn collection(name: &str) -> CollectionKey {
@@ -153,24 +380,23 @@ pub fn group_created_at(page: u32) -> impl Fn(&Entry) -> Option<i64> {
     move |entry| read_group(page, entry).ok().map(|group| group.created_at.as_millisecond())
 }
 
-/// When the task of an entry was created, for [`Seen`].
-pub fn task_created_at(group: GroupId, page: u32) -> impl Fn(&Entry) -> Option<i64> {
-    move |entry| read_task(group, page, entry).ok().map(|task| task.created_at.as_millisecond())
-}
-
 pub fn read_task(group: GroupId, page: u32, entry: &Entry) -> Result<Task, CorruptEntry> {
     stored::read_task(group, page, &entry.id, entry.version, entry.value.clone())
 }
 
+/// The comments on the task in a page of comments.
 pub fn read_comments(task: TaskId, view: &PageView) -> Result<Vec<Comment>, CorruptEntry> {
-    let page = view.key().number();
-    view.entries()
-        .iter()
-        .map(|entry| stored::read_comment(task, page, &entry.id, entry.value.clone()))
-        .collect()
+    let label = task.entry();
+    let comments = view.entries().iter().filter(|entry| entry.label == label);
+    comments.map(|entry| read_comment(task, view.key().number(), entry)).collect()
 }
 
-/// The last entry that a list has shown, and when it was created.
+pub fn read_comment(task: TaskId, page: u32, entry: &Entry) -> Result<Comment, CorruptEntry> {
+    stored::read_comment(task, page, &entry.id, entry.value.clone())
+}
+
+/// The last group that a list has shown, and when it was created. (The Inbox is made by an edit and has no
+/// number in its collection.)
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     pub entry: String,
@@ -207,7 +433,7 @@ impl Seen {
 pub struct Author {
     pub caller: Arc<Caller>,
     pub traceparent: Option<String>,
-    /// All events of the request share it, also those that a cascade tells later.
+    /// All events of the request share it.
     pub action_id: ActionId,
     /// The key that the client gave, by which it knows its own change when it hears of it.
     pub command_id: Option<CommandId>,

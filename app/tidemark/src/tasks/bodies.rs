@@ -7,7 +7,8 @@ use tidemark_api::{
 };
 use tidemark_domain::{Comment, Group, Task};
 
-use super::board::FirstComments;
+use super::board::Card;
+use crate::operations::paging;
 
 /// Milliseconds and `Z`, as every time in the API.
 pub fn moment(time: Timestamp) -> Moment {
@@ -48,12 +49,16 @@ pub fn task(task: &Task, comment_count: u64) -> tasks::Task {
         updated_at: moment(task.updated_at),
         version: task.version,
         comments: None,
+        comments_next: None,
     }
 }
 
-pub fn task_with_comments(task: &Task, first: &FirstComments) -> tasks::Task {
-    let comments = first.comments.iter().map(comment).collect();
-    tasks::Task { comments: Some(comments), ..self::task(task, first.count) }
+/// A task with its first comments.
+pub fn card(card: &Card) -> tasks::Task {
+    let Card { task, comments } = card;
+    let next = comments.next.as_ref().map(paging::cursor);
+    let first = comments.comments.iter().map(comment).collect();
+    tasks::Task { comments: Some(first), comments_next: next, ..self::task(task, comments.count) }
 }
 
 pub fn comment(comment: &Comment) -> comments::Comment {

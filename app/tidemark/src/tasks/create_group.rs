@@ -70,7 +70,7 @@ fn put_new_group(
         updated_at: now,
         version: 1,
     };
-    edit.put(&id.entry(), "", stored::write_group(&group));
+    edit.put(&id.entry(), "", stored::write_group(&group, None));
     author.tell(edit, &id, Change::GroupCreated { group: group.clone() });
     group
 }
@@ -85,16 +85,17 @@ pub async fn inbox(board: &Board, author: &Author) -> Result<Group, Refusal> {
     let page = groups_of(&author.caller.workspace).page(GroupId::INBOX.page());
     let create = move |edit: &mut PageEdit<'_>| match edit.get(&GroupId::INBOX.entry()) {
         Some(entry) => board::read_group(GroupId::INBOX.page(), entry),
-        None => Ok(put_new_group(
-            edit,
-            &author,
-            GroupId::INBOX,
-            GroupName::parse("Inbox").expect("a short word is a valid name"),
-            Discussion::parse("").expect("empty is a valid discussion"),
-        )),
+        None => Ok(put_inbox(edit, &author)),
     };
     board.pages.edit(&page, create).await.map_err(|fault| match fault {
         EditError::Rejected(corrupt) => refusals::internal(&corrupt),
         other => refusals::of_edit(other),
     })
+}
+
+/// Makes the Inbox.
+pub fn put_inbox(edit: &mut PageEdit<'_>, author: &Author) -> Group {
+    let name = GroupName::parse("Inbox").expect("a short word is a valid name");
+    let discussion = Discussion::parse("").expect("empty is a valid discussion");
+    put_new_group(edit, author, GroupId::INBOX, name, discussion)
 }

@@ -1,6 +1,6 @@
 //! A new task.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
 use tidemark_api::{
     Refusal,
@@ -10,14 +10,16 @@ use tidemark_domain::{
     Change, Group, GroupId, Rank, Task, TaskId, TaskStatus,
     task::{Description, Schedule, TaskName, parse_day},
 };
-use tidemark_pages::{EditError, Once, PageEdit};
+use tidemark_pages::{Once, PageEdit};
 use tidemark_protocol::stored;
 
 use super::{
     TasksRole,
-    board::{self, Author, tasks_of},
+    board::{self, Author, TRASH, tasks_of},
     bodies,
+    change::ChangeError,
     create_group::inbox,
+    refusals::of_change,
 };
 use crate::operations::{self, Answer, Call, Check, refusals};
 
@@ -34,13 +36,11 @@ pub async fn create_task(
     let group_id = group.id;
     let key = call.identity(&group_id.to_string(), &input).map(Into::into);
     let put = move |edit: &mut PageEdit<'_>| {
-        Ok::<_, Infallible>(put_new_task(edit, &author, &group, draft.clone()))
+        has_room(edit)?;
+        Ok::<_, ChangeError>(put_new_task(edit, &author, &group, draft.clone()))
     };
-    let created = role.board.pages.append(&tasks_of(&caller.workspace, group_id), key, put).await;
-    let created = created.map_err(|fault| match fault {
-        EditError::Closed => Refusal::not_found("group", group_id),
-        other => refusals::of_edit(other),
-    })?;
+    let created = role.board.append(&tasks_of(&caller.workspace, group_id), key, put, is_full).await;
+    let created = created.map_err(|fault| of_change("group", group_id, fault))?;
     let (task, replayed) = match created {
         Once::First(task) => (task, false),
         Once::Again(first) => {
@@ -53,6 +53,44 @@ pub async fn create_task(
         .at_version(task.version)
         .with_id(&task.id)
         .replayed(replayed))
+}
+
+/// The most tasks of a group: a board is read whole.
+const TASKS_PER_GROUP: usize = 2_000;
+/// The same, with those in the trash.
+const TASKS_WITH_TRASH: usize = 10_000;
+
+/// Why a group takes no more tasks.
+#[derive(Debug, thiserror::Error)]
+pub enum GroupFull {
+    #[error("a group may have {TASKS_PER_GROUP} tasks, and this one has them")]
+    Tasks,
+    #[error("a group may have {TASKS_WITH_TRASH} tasks with those in its trash, and this one has them")]
+    Trash,
+}
+
+fn is_full(fault: &ChangeError) -> bool {
+    matches!(fault, ChangeError::Full(_))
+}
+
+/// Whether a task may be added, as far as the collection is counted here.
+fn has_room(edit: &PageEdit<'_>) -> Result<(), GroupFull> {
+    let entries = edit.entries_of_collection();
+    if entries < TASKS_PER_GROUP {
+        return Ok(());
+    }
+    room(entries, edit.labelled_of_collection(TRASH))
+}
+
+/// Whether there is room beside so many entries, of which so many lie in the trash.
+pub fn room(entries: usize, in_trash: usize) -> Result<(), GroupFull> {
+    if entries >= TASKS_WITH_TRASH {
+        return Err(GroupFull::Trash);
+    }
+    if entries.saturating_sub(in_trash) >= TASKS_PER_GROUP {
+        return Err(GroupFull::Tasks);
+    }
+    Ok(())
 }
 
 /// The parts of a new task, checked.
@@ -78,7 +116,14 @@ fn check(input: &CreateTask) -> Result<Draft, Refusal> {
         (Some(start), Some(end)) => check.field("/endDate", Schedule::new(start, end)),
         _ => None,
     };
-    let (Some(name), Some(description), Some(status), Some(schedule)) = (name, description, status, schedule)
+    let is_named = input.group_id.as_deref() != Some("");
+    check.that(
+        is_named,
+        "/groupId",
+        "groupId must be the id of a group; without the member, it is the Inbox's",
+    );
+    let (Some(name), Some(description), Some(status), Some(schedule), true) =
+        (name, description, status, schedule, is_named)
     else {
         return Err(check.refusal());
     };
@@ -86,7 +131,7 @@ fn check(input: &CreateTask) -> Result<Draft, Refusal> {
 }
 
 async fn group(role: &TasksRole, author: &Author, id: Option<&str>) -> Result<Group, Refusal> {
-    let Some(text) = id.filter(|text| !text.is_empty()) else { return inbox(&role.board, author).await };
+    let Some(text) = id else { return inbox(&role.board, author).await };
     let id: GroupId = operations::id("group", text)?;
     let group = role.board.group(&author.caller.workspace, id).await?;
     group.ok_or_else(|| Refusal::not_found("group", text))
@@ -108,8 +153,21 @@ fn put_new_task(edit: &mut PageEdit<'_>, author: &Author, group: &Group, draft: 
         updated_at: now,
         version: 1,
     };
-    edit.put(&task.id.entry(), task.status.as_str(), stored::write_task(&task));
+    edit.put(&task.id.entry(), task.status.as_str(), stored::write_task(&task, None));
     let group_name = group.name.as_str().to_owned();
     author.tell(edit, &task.id, Change::TaskCreated { task: task.clone(), group_name });
     task
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_has_room_for_two_thousand_tasks_and_ten_thousand_with_the_trash() {
+        assert!(room(1_999, 0).is_ok() && room(2_100, 101).is_ok());
+        assert!(matches!(room(2_000, 0), Err(GroupFull::Tasks)));
+        assert!(room(9_999, 8_000).is_ok());
+        assert!(matches!(room(10_000, 9_999), Err(GroupFull::Trash)));
+    }
 }

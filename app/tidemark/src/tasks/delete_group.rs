@@ -1,22 +1,18 @@
-//! The end of a group, its tasks and their comments.
+//! A group goes into the trash, and with it all that is in it.
 
 use std::sync::Arc;
 
 use tidemark_api::{Reason, Refusal, groups::DeleteGroup, values::Nothing};
-use tidemark_domain::{Change, GroupId};
+use tidemark_domain::GroupId;
 use tidemark_pages::{Once, PageEdit};
 
 use super::{
-    TasksRole,
-    board::groups_of,
-    cascade::Unfinished,
-    edit_group::{EditGroupError, current},
-    refusals,
+    TasksRole, board::groups_of, change::ChangeError, edit_group::current, refusals, trash::discard_group,
 };
 use crate::operations::{self, Answer, Call};
 
-/// Answers once the group is gone, as a rule with everything in it: what a crash leaves is finished by the
-/// sweep.
+/// One commit and one event: its tasks and their comments stay as they are, and can no longer be reached until
+/// the group is restored.
 pub async fn delete_group(
     role: Arc<TasksRole>,
     call: Call,
@@ -31,22 +27,12 @@ pub async fn delete_group(
     let (author, seen) = (role.board.author(&call)?, call.seen().clone());
     let delete = move |edit: &mut PageEdit<'_>| {
         let group = current(edit, id, &seen)?;
-        let unfinished = Unfinished::of_group(&author, id, group.name.as_str().to_owned());
-        edit.remove(&id.entry());
-        let version = group.version + 1;
-        author.tell(edit, &id, Change::GroupDeleted { group, version });
-        let marker = unfinished.marker();
-        edit.set_pending(&marker);
-        Ok::<_, EditGroupError>(marker)
+        discard_group(edit, &author, group);
+        Ok::<_, ChangeError>(())
     };
     let page = groups_of(&caller.workspace).page(id.page());
     let key = call.identity(&id.to_string(), &input).map(Into::into);
     let deleted = role.board.pages.edit_once(&page, key, delete).await;
-    match deleted.map_err(|fault| refusals::of_group(id, fault))? {
-        Once::First(marker) => {
-            role.cascades.finished(&role.board.pages, &page, &marker).await;
-            Ok(Nothing {}.into())
-        }
-        Once::Again(_) => Ok(Answer::from(Nothing {}).replayed(true)),
-    }
+    let deleted = deleted.map_err(|fault| refusals::of_change("group", id, fault))?;
+    Ok(Answer::from(Nothing {}).replayed(matches!(deleted, Once::Again(_))))
 }

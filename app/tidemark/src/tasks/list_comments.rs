@@ -1,22 +1,21 @@
 //! The comments of a task, oldest first, by pages.
 
-use std::sync::Arc;
+use std::{sync::Arc, task::Poll};
 
 use tidemark_api::{
     Refusal,
     comments::{CommentList, ListComments},
 };
-use tidemark_domain::TaskId;
+use tidemark_domain::{TaskId, Workspace};
+use tidemark_pages::{PageSummary, PageView};
 
 use super::{
     TasksRole,
-    board::{self, comments_of},
+    board::{self, AfterComment, ReadError, comments_of},
     bodies,
+    reading::Reading,
 };
-use crate::operations::{self, Answer, Call, paging, refusals};
-
-/// Pages of comments read by one request to the store.
-const STEP: u32 = 4;
+use crate::operations::{self, Answer, Call, paging};
 
 pub async fn list_comments(
     role: Arc<TasksRole>,
@@ -25,32 +24,62 @@ pub async fn list_comments(
 ) -> Result<Answer<CommentList>, Refusal> {
     let id: TaskId = operations::id("task", &input.id)?;
     let limit = paging::limit(input.limit, paging::DEFAULT_LIMIT, paging::LARGEST_LIMIT)?;
-    let (mut from, mut skip) = paging::position::<(u32, usize)>(input.cursor.as_deref())?;
-    let workspace = &call.caller()?.workspace;
-    let task = role.board.task(workspace, id).await?;
-    task.ok_or_else(|| Refusal::not_found("task", id))?;
-    let collection = comments_of(workspace, id);
-    if from > board::LARGEST_PAGE {
+    let after: AfterComment = paging::position(input.cursor.as_deref())?;
+    if after.page > board::LARGEST_PAGE {
         return Err(paging::refuse_cursor());
     }
-    let mut comments = Vec::new();
-    loop {
-        let read = role.board.pages.read_collection(&collection, from, STEP).await;
-        let read = read.map_err(|fault| refusals::of_read(&fault))?;
-        for view in &read.pages {
-            let here = board::read_comments(id, view).map_err(|fault| refusals::internal(&fault))?;
-            for (index, comment) in here.iter().enumerate().skip(skip) {
-                if comments.len() == limit {
-                    let next = paging::cursor(&(view.key().number(), index));
-                    return Ok(CommentList { comments, next: Some(next) }.into());
-                }
-                comments.push(bodies::comment(comment));
+    let workspace = &call.caller()?.workspace;
+    let read = Reading::run(&role.board.pages, |reading| {
+        let pages = pages(reading, workspace, id, after.page, limit);
+        let task = board::task(reading, workspace, id)?;
+        let (Some(pages), Poll::Ready(task)) = (pages, task) else { return Ok(Poll::Pending) };
+        Ok(Poll::Ready(task.map(|_| pages)))
+    });
+    let pages = read.await?.ok_or_else(|| Refusal::not_found("task", id))?;
+    let (comments, next) = from_pages(id, &pages, after, limit)?;
+    Ok(CommentList { comments, next: next.as_ref().map(paging::cursor) }.into())
+}
+
+/// The pages that hold the next comments on the task, and one more of them if there are more.
+fn pages(
+    reading: &mut Reading,
+    workspace: &Workspace,
+    id: TaskId,
+    from: u32,
+    limit: usize,
+) -> Option<Vec<Arc<PageView>>> {
+    let label = id.entry();
+    // What of the first page was shown before is not known here: it counts for nothing.
+    let mut planned = 0;
+    let wanted = |page: &PageSummary| {
+        let is_wanted = planned <= limit && page.may_hold(|held| held == label);
+        planned += page.tally.get(&label).map_or(0, |&entries| entries as usize);
+        is_wanted
+    };
+    let collection = comments_of(workspace, id.group(), id.page());
+    reading.collection(&collection, from, wanted, |_, _| {}).map(|(_, pages)| pages)
+}
+
+type Listed = (Vec<tidemark_api::comments::Comment>, Option<AfterComment>);
+
+fn from_pages(
+    id: TaskId,
+    pages: &[Arc<PageView>],
+    after: AfterComment,
+    limit: usize,
+) -> Result<Listed, ReadError> {
+    let label = id.entry();
+    let (mut comments, mut last) = (Vec::new(), after);
+    for view in pages {
+        let page = view.key().number();
+        let is_new = |number: u64| page > after.page || number > after.number;
+        for entry in view.entries().iter().filter(|entry| entry.label == label && is_new(entry.number)) {
+            if comments.len() == limit {
+                return Ok((comments, Some(last)));
             }
-            skip = 0;
-        }
-        match read.next {
-            Some(next) => from = next,
-            None => return Ok(CommentList { comments, next: None }.into()),
+            comments.push(bodies::comment(&board::read_comment(id, page, entry)?));
+            last = AfterComment { page, number: entry.number };
         }
     }
+    Ok((comments, None))
 }

@@ -1,6 +1,6 @@
 //! The groups of the workspace, newest first, by pages.
 
-use std::sync::Arc;
+use std::{sync::Arc, task::Poll};
 
 use tidemark_api::{
     Refusal,
@@ -11,118 +11,140 @@ use tidemark_domain::{Group, Workspace};
 
 use super::{
     TasksRole,
-    board::{self, Board, PAGES_AT_A_TIME, Seen, groups_of, tasks_of},
+    board::{self, Card, ReadError, Seen, TRASH, groups_of, tasks_of},
     bodies,
+    reading::Reading,
 };
 use crate::operations::{Answer, Call, paging, refusals};
 
-/// With `include=tasks` the tasks come too, by rank.
+/// With `include=tasks` the tasks come too, by rank: then an answer holds fewer groups if they have many.
 pub async fn list_groups(
     role: Arc<TasksRole>,
     call: Call,
     input: ListGroups,
 ) -> Result<Answer<GroupList>, Refusal> {
     let with_tasks = match input.include.as_deref() {
-        None | Some("") => false,
+        None => false,
         Some("tasks") => true,
         Some(_) => return Err(Refusal::invalid_field("/include", "include may be: tasks")),
     };
     let limit = paging::limit(input.limit, paging::DEFAULT_LIMIT, paging::LARGEST_LIMIT)?;
-    let position: Position = paging::position(input.cursor.as_deref())?;
-    let workspace = &call.caller()?.workspace;
-    let (groups, next) = newest_first(&role.board, workspace, limit, position).await?;
-    let groups = if with_tasks {
-        with_all_tasks(&role.board, workspace, &groups).await?
-    } else {
-        with_counts(&role.board, workspace, &groups).await?
-    };
-    Ok(GroupList { groups, next }.into())
-}
-
-async fn with_counts(
-    board: &Board,
-    workspace: &Workspace,
-    groups: &[Group],
-) -> Result<Vec<groups::Group>, Refusal> {
+    let after: Position = paging::position(input.cursor.as_deref())?;
+    if after.as_ref().is_some_and(|(page, _)| *page > board::LARGEST_PAGE) {
+        return Err(paging::refuse_cursor());
+    }
+    let (board, workspace) = (&role.board, &call.caller()?.workspace);
+    let listed =
+        Reading::run(&board.pages, |reading| newest_first(reading, workspace, limit, after.as_ref()));
+    let (mut groups, mut more) = listed.await?;
     let collections: Vec<_> = groups.iter().map(|group| tasks_of(workspace, group.id)).collect();
     let summaries = board.pages.summaries(&collections).await.map_err(|fault| refusals::of_read(&fault))?;
-    let counted = groups.iter().zip(summaries);
-    Ok(counted.map(|(group, summary)| bodies::group(group, summary.entries, None)).collect())
+    let counts: Vec<u64> = summaries.iter().map(board::live).collect();
+    let bodies = if with_tasks {
+        let shown = how_many_with_tasks(&counts);
+        more |= shown < groups.len();
+        groups.truncate(shown);
+        let ids: Vec<_> = groups.iter().map(|group| group.id).collect();
+        let boards = board.cards(workspace, &ids).await?;
+        groups.iter().zip(&boards).map(|(group, cards)| with_cards(group, cards)).collect()
+    } else {
+        groups.iter().zip(counts).map(|(group, count)| bodies::group(group, count, None)).collect()
+    };
+    let last = groups.last().filter(|_| more);
+    let next = last.map(|group| {
+        let created_at = group.created_at.as_millisecond();
+        paging::cursor(&Some((group.id.page(), Seen { entry: group.id.entry(), created_at })))
+    });
+    Ok(GroupList { groups: bodies, next }.into())
 }
 
-async fn with_all_tasks(
-    board: &Board,
-    workspace: &Workspace,
-    groups: &[Group],
-) -> Result<Vec<groups::Group>, Refusal> {
-    let mut shown = Vec::with_capacity(groups.len());
-    for group in groups {
-        let tasks = board.tasks_by_rank(workspace, group.id).await?;
-        let comments = board.comments_of(workspace, &tasks).await?;
-        let task_bodies: Vec<tasks::Task> =
-            tasks.iter().zip(&comments).map(|(task, first)| bodies::task(task, first.count)).collect();
-        shown.push(bodies::group(group, tasks.len() as u64, Some(task_bodies)));
-    }
-    Ok(shown)
+/// The most tasks that one list of groups holds, if the first group alone has no more.
+const TASKS_PER_ANSWER: u64 = 2_000;
+/// The most groups that are shown with their tasks.
+const BOARDS_PER_ANSWER: usize = 50;
+
+fn how_many_with_tasks(counts: &[u64]) -> usize {
+    let mut tasks = 0;
+    let fits = counts.iter().take(BOARDS_PER_ANSWER).take_while(|count| {
+        tasks += **count;
+        tasks <= TASKS_PER_ANSWER
+    });
+    fits.count().max(1).min(counts.len())
+}
+
+fn with_cards(group: &Group, cards: &[Card]) -> groups::Group {
+    let tasks: Vec<tasks::Task> =
+        cards.iter().map(|card| bodies::task(&card.task, card.comments.count)).collect();
+    bodies::group(group, tasks.len() as u64, Some(tasks))
 }
 
 /// Where the next page starts: after the last group shown. Groups made meanwhile come before it, so nothing is
 /// shown twice.
 type Position = Option<(u32, Seen)>;
 
-async fn newest_first(
-    board: &Board,
+/// The groups, and whether there are more.
+fn newest_first(
+    reading: &mut Reading,
     workspace: &Workspace,
     limit: usize,
-    position: Position,
-) -> Result<(Vec<Group>, Option<String>), Refusal> {
+    after: Option<&(u32, Seen)>,
+) -> Result<Poll<(Vec<Group>, bool)>, ReadError> {
     let collection = groups_of(workspace);
-    let (mut last, mut after) = match position {
-        // The list is walked down from here: not from where nothing ever was.
-        Some((page, _)) if page > last_page(board, workspace).await? => return Err(paging::refuse_cursor()),
-        Some((page, seen)) => (page, Some(seen)),
-        None => (last_page(board, workspace).await?, None),
+    let summary = reading.summary(&collection);
+    let start = after.map_or(0, |(page, _)| *page);
+    let first = reading.page(collection.page(start));
+    let (Some(summary), Some(first)) = (summary, first) else { return Ok(Poll::Pending) };
+    // From the end, or from the page that was being shown.
+    let mut views = match after {
+        Some(_) => vec![first],
+        None if !first.is_sealed() => vec![first],
+        None => match reading.until_the_end(&collection, summary.pages.saturating_sub(1).max(1)) {
+            Some(newest) => newest.into_iter().rev().collect(),
+            None => return Ok(Poll::Pending),
+        },
     };
+    let oldest = views.last().map_or(0, |view| view.key().number());
+    let earlier = summary.live_pages.iter().rev().filter(|page| page.number < oldest);
+    let mut earlier = earlier.filter(|page| page.may_hold(|label| label != TRASH)).map(|page| page.number);
     let mut groups: Vec<Group> = Vec::new();
+    let mut looked_through = 0;
     loop {
-        let first = last.saturating_sub(PAGES_AT_A_TIME - 1);
-        let keys: Vec<_> = (first..=last).rev().map(|number| collection.page(number)).collect();
-        let views = board.pages.read_many(&keys).await.map_err(|fault| refusals::of_read(&fault))?;
-        for view in views {
-            let number = view.key().number();
-            let entries = view.entries();
-            // From here backwards to the start of the page.
-            let rest = after.take().map(|seen: Seen| seen.rest(entries, board::group_created_at(number)));
-            let end = rest.unwrap_or(entries.len());
-            for entry in entries[..end].iter().rev() {
+        for view in &views[looked_through..] {
+            let (number, entries) = (view.key().number(), view.entries());
+            let seen = after.filter(|(page, _)| *page == number);
+            let end =
+                seen.map_or(entries.len(), |(_, seen)| seen.rest(entries, board::group_created_at(number)));
+            for entry in entries[..end].iter().rev().filter(|entry| entry.label != TRASH) {
                 if groups.len() == limit {
-                    let position: Position = groups.last().map(|group| {
-                        let created_at = group.created_at.as_millisecond();
-                        (group.id.page(), Seen { entry: group.id.entry(), created_at })
-                    });
-                    return Ok((groups, Some(paging::cursor(&position))));
+                    return Ok(Poll::Ready((groups, true)));
                 }
-                let group = board::read_group(number, entry).map_err(|fault| refusals::internal(&fault))?;
-                groups.push(group);
+                groups.push(board::read_group(number, entry)?);
             }
         }
-        match first.checked_sub(1) {
-            Some(before) => last = before,
-            None => return Ok((groups, None)),
+        looked_through = views.len();
+        let wanted = (limit - groups.len()) / GROUPS_PER_PAGE + 1;
+        let next: Vec<_> =
+            earlier.by_ref().take(wanted).map(|number| reading.page(collection.page(number))).collect();
+        if next.is_empty() {
+            return Ok(Poll::Ready((groups, false)));
         }
+        let Some(next) = next.into_iter().collect::<Option<Vec<_>>>() else { return Ok(Poll::Pending) };
+        views.extend(next);
     }
 }
 
-async fn last_page(board: &Board, workspace: &Workspace) -> Result<u32, Refusal> {
-    let collection = groups_of(workspace);
-    let summary = board.pages.summary(&collection).await.map_err(|fault| refusals::of_read(&fault))?;
-    let mut from = summary.pages.saturating_sub(1);
-    loop {
-        let read = board.pages.read_collection(&collection, from, PAGES_AT_A_TIME).await;
-        let read = read.map_err(|fault| refusals::of_read(&fault))?;
-        match read.next {
-            Some(next) => from = next,
-            None => return Ok(read.pages.last().map_or(from, |page| page.key().number())),
-        }
+/// Groups that a page holds at most: how many pages an answer may need follows from it.
+const GROUPS_PER_PAGE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_shown_with_two_thousand_tasks_in_all_or_one_with_more() {
+        assert_eq!(how_many_with_tasks(&[]), 0);
+        assert_eq!(how_many_with_tasks(&[1_000, 1_000, 1]), 2);
+        assert_eq!(how_many_with_tasks(&[5_000, 1]), 1);
+        assert_eq!(how_many_with_tasks(&[0; 200]), BOARDS_PER_ANSWER);
     }
 }

@@ -1,20 +1,22 @@
 //! Tasks in the order of their creation within each group, by pages, filtered by status and group.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc, task::Poll};
 
 use serde::{Deserialize, Serialize};
 use tidemark_api::{
     Refusal,
-    tasks::{ListTasks, TaskList},
+    tasks::{ListTasks, Task, TaskList},
 };
-use tidemark_domain::{GroupId, Task, TaskStatus, Workspace};
+use tidemark_domain::{GroupId, TaskStatus, Workspace};
+use tidemark_pages::{CollectionKey, PageView};
 
 use super::{
     TasksRole,
-    board::{self, Board, PAGES_AT_A_TIME, Seen, groups_of, tasks_of},
+    board::{self, Comments, ReadError, Seen, TRASH, comments_of, groups_of, tasks_of},
     bodies,
+    reading::Reading,
 };
-use crate::operations::{self, Answer, Call, paging, refusals};
+use crate::operations::{self, Answer, Call, Check, paging};
 
 /// Where a list goes on.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -26,50 +28,65 @@ struct Position {
 }
 
 /// Where the list of one group's tasks goes on.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Within {
     page: u32,
-    seen: Option<Seen>,
+    /// The number of the last task that was shown of the page; 0 if none was.
+    number: u64,
 }
 
 /// Pages looked through for one answer. A filter that matches little gives short pages with a `next`.
 const PAGES_PER_ANSWER: usize = 256;
+/// Tasks that a page holds at most: how many pages an answer may need follows from it.
+const TASKS_PER_PAGE: usize = 64;
+/// Pages of one group that are read together where a filter matches little.
+const PAGES_AHEAD: u32 = 16;
+/// Groups whose first pages are read together: with their comments, one call's worth.
+const GROUPS_AHEAD: usize = 16;
 
 pub async fn list_tasks(
     role: Arc<TasksRole>,
     call: Call,
     input: ListTasks,
 ) -> Result<Answer<TaskList>, Refusal> {
-    let group: Option<GroupId> = match input.group_id.as_deref() {
-        None | Some("") => None,
-        Some(text) => Some(operations::id("group", text)?),
-    };
-    let status = parse_status(input.status.as_deref())?;
+    let (group, status) = check(&input)?;
     let limit = paging::limit(input.limit, paging::DEFAULT_LIMIT, paging::LARGEST_LIMIT)?;
     let start: Position = paging::position(input.cursor.as_deref())?;
-    let (board, workspace) = (&role.board, &call.caller()?.workspace);
+    let workspace = &call.caller()?.workspace;
     if start.pages().any(|page| page > board::LARGEST_PAGE) {
         return Err(paging::refuse_cursor());
     }
-    let mut search = Search { board, workspace, status, limit, found: Vec::new(), pages: 0 };
-    let next = match group {
-        Some(id) => {
-            board.group(workspace, id).await?.ok_or_else(|| Refusal::not_found("group", id))?;
-            let next = search.group(id, start.within).await?;
-            next.map(|within| Position { group: None, within })
-        }
-        None => search.all_groups(start).await?,
+    let mut search = Search::new(workspace, status, limit, start);
+    let next = if let Some(id) = group {
+        search.groups.push_back((None, id));
+        let listed = Reading::run(&role.board.pages, |reading| {
+            let page = reading.page(groups_of(workspace).page(id.page()));
+            let (Poll::Ready(next), Some(page)) = (search.go_on(reading)?, page) else {
+                return Ok(Poll::Pending);
+            };
+            Ok(Poll::Ready(board::group_in(&page, id)?.map(|_| Next(next))))
+        });
+        let Next(next) = listed.await?.ok_or_else(|| Refusal::not_found("group", id))?;
+        next
+    } else {
+        search.all_groups();
+        Reading::run(&role.board.pages, |reading| search.go_on(reading)).await?
     };
-    let comments = board.comments_of(workspace, &search.found).await?;
-    let tasks =
-        search.found.iter().zip(&comments).map(|(task, first)| bodies::task(task, first.count)).collect();
-    Ok(TaskList { tasks, next: next.map(|position| paging::cursor(&position)) }.into())
+    Ok(TaskList { tasks: search.found, next: next.map(|position| paging::cursor(&position)) }.into())
 }
 
-fn parse_status(text: Option<&str>) -> Result<Option<TaskStatus>, Refusal> {
-    let text = text.filter(|text| !text.is_empty());
-    text.map(|text| text.parse().map_err(|fault| Refusal::invalid_field("/status", fault))).transpose()
+/// The group and the status that tasks shall have. A filter that is there and empty is a mistake: it would show
+/// more than was asked for.
+fn check(input: &ListTasks) -> Result<(Option<GroupId>, Option<TaskStatus>), Refusal> {
+    let mut check = Check::default();
+    check.that(input.group_id.as_deref() != Some(""), "/groupId", NO_GROUP);
+    let status = check.field("/status", input.status.as_deref().map(str::parse).transpose());
+    check.passed()?;
+    let group = input.group_id.as_deref().map(|id| operations::id("group", id)).transpose()?;
+    Ok((group, status.flatten()))
 }
+
+const NO_GROUP: &str = "groupId must be the id of a group";
 
 impl Position {
     /// The numbers of pages that it names.
@@ -78,86 +95,170 @@ impl Position {
     }
 }
 
+/// Where the next answer begins, if there is one.
+struct Next(Option<Position>);
+
+/// A search that goes on as pages are read. What it has looked through it does not look at again.
 struct Search<'a> {
-    board: &'a Board,
     workspace: &'a Workspace,
     status: Option<TaskStatus>,
     limit: usize,
+    /// Of the first group.
+    within: Within,
+    resume: Option<(u32, Seen)>,
+    /// Groups yet to be looked through, each with its place among all groups.
+    groups: VecDeque<(Option<(u32, Seen)>, GroupId)>,
+    /// The page of groups to go on with.
+    groups_page: Option<u32>,
     found: Vec<Task>,
-    pages: usize,
+    looked_through: usize,
 }
 
-impl Search<'_> {
-    /// Looks through all groups from `start` on. Returns where to go on, if the answer is full.
-    async fn all_groups(&mut self, start: Position) -> Result<Option<Position>, Refusal> {
-        let collection = groups_of(self.workspace);
-        let (mut page, mut resume) = match start.group {
-            Some((page, seen)) => (page, Some((seen, start.within))),
-            None => (0, None),
-        };
-        loop {
-            let read = self.board.pages.read_collection(&collection, page, 1).await;
-            let read = read.map_err(|fault| refusals::of_read(&fault))?;
-            for view in &read.pages {
-                let (number, entries) = (view.key().number(), view.entries());
-                let (first, mut within) = match resume.take() {
-                    None => (0, Within::default()),
-                    Some((seen, within)) => match seen.position(entries) {
-                        Some(place) => (place, within),
-                        None => (seen.next(entries, board::group_created_at(number)), Within::default()),
-                    },
-                };
-                for entry in &entries[first..] {
-                    let group =
-                        board::read_group(number, entry).map_err(|fault| refusals::internal(&fault))?;
-                    if let Some(within) = self.group(group.id, std::mem::take(&mut within)).await? {
-                        let created_at = group.created_at.as_millisecond();
-                        let group = Some((number, Seen { entry: entry.id.clone(), created_at }));
-                        return Ok(Some(Position { group, within }));
-                    }
-                }
-            }
-            match read.next {
-                Some(next) => page = next,
-                None => return Ok(None),
-            }
+impl<'a> Search<'a> {
+    fn new(workspace: &'a Workspace, status: Option<TaskStatus>, limit: usize, start: Position) -> Self {
+        Self {
+            workspace,
+            status,
+            limit,
+            within: start.within,
+            resume: start.group,
+            groups: VecDeque::new(),
+            groups_page: None,
+            found: Vec::new(),
+            looked_through: 0,
         }
     }
 
-    /// Looks through one group. Returns where to go on in it, if the answer is full.
-    async fn group(&mut self, id: GroupId, start: Within) -> Result<Option<Within>, Refusal> {
-        let collection = tasks_of(self.workspace, id);
-        let (mut page, mut seen) = (start.page, start.seen);
+    fn all_groups(&mut self) {
+        self.groups_page = Some(self.resume.as_ref().map_or(0, |(page, _)| *page));
+    }
+
+    /// Looks through what is read, and asks for what comes next. Once the answer is full, it gives where the next
+    /// one begins; nothing at the end.
+    fn go_on(&mut self, reading: &mut Reading) -> Result<Poll<Option<Position>>, ReadError> {
         loop {
-            if self.pages >= PAGES_PER_ANSWER {
-                return Ok(Some(Within { page, seen }));
-            }
-            let read = self.board.pages.read_collection(&collection, page, PAGES_AT_A_TIME).await;
-            let read = read.map_err(|fault| refusals::of_read(&fault))?;
-            self.pages += read.pages.len();
-            for view in &read.pages {
-                let (number, entries) = (view.key().number(), view.entries());
-                let created_at = board::task_created_at(id, number);
-                let mut looked_at: Option<Seen> = seen.take();
-                let first = looked_at.as_ref().map_or(0, |seen| seen.next(entries, created_at));
-                for entry in &entries[first..] {
-                    let task =
-                        board::read_task(id, number, entry).map_err(|fault| refusals::internal(&fault))?;
-                    let wanted = self.status.is_none_or(|status| status == task.status);
-                    if wanted && self.found.len() == self.limit {
-                        return Ok(Some(Within { page: number, seen: looked_at }));
-                    }
-                    let created_at = task.created_at.as_millisecond();
-                    looked_at = Some(Seen { entry: entry.id.clone(), created_at });
-                    if wanted {
-                        self.found.push(task);
+            let Some((place, group)) = self.groups.front().cloned() else {
+                match self.groups_page {
+                    None => return Ok(Poll::Ready(None)),
+                    Some(page) => {
+                        if !self.next_groups(reading, page)? {
+                            return Ok(Poll::Pending);
+                        }
+                        continue;
                     }
                 }
+            };
+            if self.looked_through == PAGES_PER_ANSWER {
+                return Ok(Poll::Ready(Some(Position { group: place, within: self.within })));
             }
-            match read.next {
-                Some(next) => page = next,
-                None => return Ok(None),
+            let Within { page, number } = self.within;
+            let Some(view) = self.ask(reading, group, page) else {
+                self.ask_ahead(reading, page);
+                return Ok(Poll::Pending);
+            };
+            let wanted = self.wanted(group, &view, number)?;
+            if !wanted.is_empty() {
+                let Some(comments) = Comments::read(reading, &comments_of(self.workspace, group, page))
+                else {
+                    self.ask_ahead(reading, page);
+                    return Ok(Poll::Pending);
+                };
+                for (number, task) in wanted {
+                    if self.found.len() == self.limit {
+                        return Ok(Poll::Ready(Some(Position { group: place, within: self.within })));
+                    }
+                    self.within.number = number;
+                    self.found.push(bodies::task(&task, comments.count(task.id)));
+                }
             }
+            if view.is_sealed() {
+                let Some(next) = next_live(reading, &tasks_of(self.workspace, group), page) else {
+                    self.ask_ahead(reading, page);
+                    return Ok(Poll::Pending);
+                };
+                self.within = Within { page: next, number: 0 };
+            } else {
+                self.within = Within::default();
+                self.groups.pop_front();
+            }
+            self.looked_through += 1;
         }
     }
+
+    /// The tasks of the page after that number which the filter lets through, with their numbers.
+    fn wanted(
+        &self,
+        group: GroupId,
+        view: &PageView,
+        after: u64,
+    ) -> Result<Vec<(u64, tidemark_domain::Task)>, ReadError> {
+        let mut wanted = Vec::new();
+        for entry in view.entries().iter().filter(|entry| entry.number > after && entry.label != TRASH) {
+            let task = board::read_task(group, view.key().number(), entry)?;
+            if self.status.is_none_or(|status| status == task.status) {
+                wanted.push((entry.number, task));
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// Takes the groups of a page, if it is read.
+    fn next_groups(&mut self, reading: &mut Reading, number: u32) -> Result<bool, ReadError> {
+        let groups = groups_of(self.workspace);
+        let Some(view) = reading.page(groups.page(number)) else { return Ok(false) };
+        let next = if view.is_sealed() {
+            let Some(next) = next_live(reading, &groups, number) else { return Ok(false) };
+            Some(next)
+        } else {
+            None
+        };
+        let entries = view.entries();
+        let (mut first, mut is_shown) = (0, true);
+        if let Some((_, seen)) = self.resume.take() {
+            let place = seen.position(entries);
+            first = place.unwrap_or_else(|| seen.next(entries, board::group_created_at(number)));
+            // What was shown of a group that is gone says nothing of the one after it.
+            is_shown = place.is_some_and(|place| entries[place].label != TRASH);
+        }
+        if !is_shown {
+            self.within = Within::default();
+        }
+        for entry in entries[first..].iter().filter(|entry| entry.label != TRASH) {
+            let group = board::read_group(number, entry)?;
+            let seen = Seen { entry: entry.id.clone(), created_at: group.created_at.as_millisecond() };
+            self.groups.push_back((Some((number, seen)), group.id));
+        }
+        self.groups_page = next;
+        Ok(true)
+    }
+
+    /// The page of tasks; with it come its comments, if all of its tasks are wanted.
+    fn ask(&self, reading: &mut Reading, group: GroupId, page: u32) -> Option<Arc<PageView>> {
+        if self.status.is_none() {
+            Comments::read(reading, &comments_of(self.workspace, group, page));
+        }
+        reading.page(tasks_of(self.workspace, group).page(page))
+    }
+
+    /// Asks for what will be needed if tasks that are wanted lie as densely as they can; with a filter they may lie
+    /// anywhere.
+    fn ask_ahead(&self, reading: &mut Reading, page: u32) {
+        let Some((_, group)) = self.groups.front() else { return };
+        let wanted = u32::try_from((self.limit - self.found.len()) / TASKS_PER_PAGE).unwrap_or_default();
+        let ahead = if self.status.is_some() && page > 0 { PAGES_AHEAD } else { wanted };
+        for ahead in 1..=ahead {
+            self.ask(reading, *group, page + ahead);
+        }
+        for (_, group) in self.groups.iter().skip(1).take(GROUPS_AHEAD - 1) {
+            self.ask(reading, *group, 0);
+        }
+    }
+}
+
+/// The page to go on with after that one: pages of nothing but trash, and those that were emptied, may be many.
+fn next_live(reading: &mut Reading, collection: &CollectionKey, page: u32) -> Option<u32> {
+    let summary = reading.summary(collection)?;
+    let mut live = summary.live_pages.iter().filter(|live| live.may_hold(|label| label != TRASH));
+    let next = live.find(|live| live.number > page).map(|live| live.number);
+    Some(next.unwrap_or(summary.pages.saturating_sub(1)).max(page + 1))
 }

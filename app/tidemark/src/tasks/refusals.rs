@@ -1,10 +1,11 @@
 //! What failures of the board mean to a caller.
 
-use tidemark_api::Refusal;
-use tidemark_domain::{GroupId, TaskId};
+use std::fmt::Display;
+
+use tidemark_api::{Reason, Refusal};
 use tidemark_pages::EditError;
 
-use super::{board::ReadError, edit_group::EditGroupError, edit_task::EditTaskError};
+use super::{board::ReadError, change::ChangeError};
 use crate::operations::refusals::{internal, of_edit, of_read};
 
 impl From<ReadError> for Refusal {
@@ -16,27 +17,25 @@ impl From<ReadError> for Refusal {
     }
 }
 
-/// Refuses a change of a task for the reason that stands in the error.
-pub fn of_task(id: TaskId, fault: EditError<EditTaskError>) -> Refusal {
+/// Refuses a change of the `entity` for the reason that stands in the error.
+pub fn of_change(entity: &'static str, id: impl Display, fault: EditError<ChangeError>) -> Refusal {
     match fault {
-        EditError::Rejected(EditTaskError::NotFound) | EditError::Closed => Refusal::not_found("task", id),
-        EditError::Rejected(EditTaskError::StaleVersion(version)) => Refusal::stale("task", version),
-        EditError::Rejected(EditTaskError::Fixed(member)) => fixed(member),
-        EditError::Rejected(EditTaskError::Schedule(fault)) => Refusal::invalid_field("/endDate", fault),
-        EditError::Rejected(EditTaskError::Place(fault)) => Refusal::invalid_field("/before", fault),
-        EditError::Rejected(EditTaskError::Corrupt(cause)) => internal(&cause),
+        EditError::Rejected(fault) => of_rejection(entity, id, fault),
+        EditError::Closed => Refusal::not_found(entity, id),
         other => of_edit(other),
     }
 }
 
-/// Refuses a change of a group for the reason that stands in the error.
-pub fn of_group(id: GroupId, fault: EditError<EditGroupError>) -> Refusal {
+/// The same, found in the edit itself.
+pub fn of_rejection(entity: &'static str, id: impl Display, fault: ChangeError) -> Refusal {
     match fault {
-        EditError::Rejected(EditGroupError::NotFound) | EditError::Closed => Refusal::not_found("group", id),
-        EditError::Rejected(EditGroupError::StaleVersion(version)) => Refusal::stale("group", version),
-        EditError::Rejected(EditGroupError::Fixed(member)) => fixed(member),
-        EditError::Rejected(EditGroupError::Corrupt(cause)) => internal(&cause),
-        other => of_edit(other),
+        ChangeError::NotFound => Refusal::not_found(entity, id),
+        ChangeError::StaleVersion(version) => Refusal::stale(entity, version),
+        ChangeError::Fixed(member) => fixed(member),
+        ChangeError::Schedule(fault) => Refusal::invalid_field("/endDate", fault),
+        ChangeError::Place(fault) => Refusal::invalid_field("/before", fault),
+        ChangeError::Full(full) => Refusal::new(Reason::LimitReached, full.to_string()),
+        ChangeError::Corrupt(cause) => internal(&cause),
     }
 }
 

@@ -1,4 +1,4 @@
-//! One task.
+//! One task with its first comments.
 
 use std::sync::Arc;
 
@@ -17,13 +17,7 @@ pub async fn show_task(
     input: ShowTask,
 ) -> Result<Answer<TaskAnswer>, Refusal> {
     let id: TaskId = operations::id("task", &input.id)?;
-    let workspace = &call.caller()?.workspace;
-    let task = role.board.task(workspace, id).await?;
-    let task = task.ok_or_else(|| Refusal::not_found("task", id))?;
-    let comments = role.board.comments_of(workspace, std::slice::from_ref(&task)).await?;
-    let body = match comments.first() {
-        Some(first) => bodies::task_with_comments(&task, first),
-        None => bodies::task(&task, 0),
-    };
-    Ok(Answer::from(TaskAnswer { task: body }).at_version(task.version))
+    let card = role.board.card(&call.caller()?.workspace, id).await?;
+    let card = card.ok_or_else(|| Refusal::not_found("task", id))?;
+    Ok(Answer::from(TaskAnswer { task: bodies::card(&card) }).at_version(card.task.version))
 }

@@ -10,20 +10,18 @@ use tidemark_domain::{
     Change, Group, GroupId,
     group::{Discussion, GroupName},
 };
-use tidemark_pages::{Once, PageEdit};
+use tidemark_pages::PageEdit;
 use tidemark_protocol::stored;
 
 use super::{
     TasksRole,
-    board::{self, groups_of, tasks_of},
+    board::groups_of,
     bodies,
-    edit_group::{EditGroupError, current},
+    change::ChangeError,
+    edit_group::{answer, current},
     refusals,
 };
-use crate::operations::{
-    self, Answer, Call, Check,
-    refusals::{internal, of_read},
-};
+use crate::operations::{self, Answer, Call, Check};
 
 /// Members that are absent stay as they are.
 pub async fn update_group(
@@ -52,7 +50,7 @@ pub async fn update_group(
         };
         if group != before {
             group.updated_at = edit.now();
-            group.version = edit.put(&id.entry(), "", stored::write_group(&group));
+            group.version = edit.put(&id.entry(), "", stored::write_group(&group, None));
             author.tell(edit, &id, Change::GroupUpdated { before, after: group.clone() });
         }
         Ok(group)
@@ -60,33 +58,17 @@ pub async fn update_group(
     let page = groups_of(&caller.workspace).page(id.page());
     let key = call.identity(&id.to_string(), &input).map(Into::into);
     let updated = role.board.pages.edit_once(&page, key, update).await;
-    let (group, replayed) = match updated.map_err(|fault| refusals::of_group(id, fault))? {
-        Once::First(group) => (group, false),
-        Once::Again(first) => {
-            let group = if let Some(entry) = first.entry {
-                board::read_group(id.page(), &entry).map_err(|fault| internal(&fault))?
-            } else {
-                // The first request changed nothing: its answer was the group as it stood.
-                let group = role.board.group(&caller.workspace, id).await?;
-                group.ok_or_else(|| Refusal::not_found("group", id))?
-            };
-            (group, true)
-        }
-    };
-    let tasks = role.board.pages.summary(&tasks_of(&caller.workspace, id)).await;
-    let task_count = tasks.map_err(|fault| of_read(&fault))?.entries;
-    Ok(Answer::from(GroupAnswer { group: bodies::group(&group, task_count, None) })
-        .at_version(group.version)
-        .replayed(replayed))
+    let updated = updated.map_err(|fault| refusals::of_change("group", id, fault))?;
+    answer(&role, &caller.workspace, id, updated).await
 }
 
 /// What was read may be sent back, as long as it is what is there.
-fn stays_unchanged(group: &Group, sent: &UnchangedGroup) -> Result<(), EditGroupError> {
+fn stays_unchanged(group: &Group, sent: &UnchangedGroup) -> Result<(), ChangeError> {
     if sent.version.is_some_and(|version| version != group.version) {
-        return Err(EditGroupError::StaleVersion(group.version));
+        return Err(ChangeError::StaleVersion(group.version));
     }
     let shown = bodies::group(group, 0, None);
-    let fixed = |same: bool, member| if same { Ok(()) } else { Err(EditGroupError::Fixed(member)) };
+    let fixed = |same: bool, member| if same { Ok(()) } else { Err(ChangeError::Fixed(member)) };
     fixed(sent.own_id.as_ref().is_none_or(|sent| *sent == shown.id), "_id")?;
     fixed(sent.created_by.as_ref().is_none_or(|sent| *sent == shown.created_by), "createdBy")?;
     fixed(sent.created_at.as_ref().is_none_or(|sent| *sent == shown.created_at), "createdAt")?;

@@ -34,7 +34,7 @@ enum Kind {
 use Kind::{Counter, Gauge, Histogram};
 
 /// One line a metric, as the program counts it; labels are in the documentation.
-const METRICS: [(&str, Kind, Unit, &str); 35] = [
+const METRICS: [(&str, Kind, Unit, &str); 37] = [
     ("consumer_batch_duration_seconds", Histogram, Unit::Seconds, "Time to handle a batch of events"),
     ("consumer_batch_failures_total", Counter, Unit::Count, "Batches that will be delivered again"),
     (
@@ -93,6 +93,8 @@ const METRICS: [(&str, Kind, Unit, &str); 35] = [
         Unit::Count,
         "Readings of pages; shared: answered by another caller's reading",
     ),
+    ("state_keys_read_total", Counter, Unit::Count, "Keys asked of the state store"),
+    ("trash_purged_total", Counter, Unit::Count, "Entries removed for good, by what they were"),
     ("pages_register_saves_total", Counter, Unit::Count, "Saves of the register of active pages"),
     ("pages_saved_bytes", Histogram, Unit::Bytes, "Size of a page when it is saved"),
     ("pages_saves_total", Counter, Unit::Count, "Attempts to save a page, by what became of them"),

@@ -1,0 +1,174 @@
+//! What an answer costs the store, in calls of the sidecar and in keys.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tidemark_acceptance::{Failure, Outcome, eventually};
+
+use super::api::{Api, ids, send};
+use super::run::Trial;
+use super::world::{SOON, World, unique};
+use crate::trials;
+
+/// Alone: nothing else is to be counted.
+pub fn quiet_trials() -> Vec<Trial> {
+    trials![answers_cost_few_calls_and_keys, a_board_of_two_thousand_tasks_is_full_and_still_shown]
+}
+
+/// Reads of the state store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Cost {
+    calls: u64,
+    keys: u64,
+}
+
+/// Readings so far, in all processes of the role.
+async fn readings(world: &World) -> Outcome<Cost> {
+    let mut cost = Cost::default();
+    for address in world.addresses("tasks")? {
+        let text = world.anonymous().at(format!("http://{address}")).get("/metrics").await?.text();
+        for line in text.lines() {
+            let Some((name, value)) = line.rsplit_once(' ') else { continue };
+            let value: u64 = value.parse().unwrap_or_default();
+            if name == "state_keys_read_total" {
+                cost.keys += value;
+            } else if name.starts_with("sidecar_calls_total")
+                && name.contains("_state\"")
+                && name.contains("get_")
+            {
+                cost.calls += value;
+            }
+        }
+    }
+    Ok(cost)
+}
+
+/// What the request reads. The sweep reads too, now and then: the least of some tries is the request's own.
+async fn cost(world: &World, api: &Api, method: &Method, path: &str, body: &Value) -> Outcome<Cost> {
+    let mut least: Option<Cost> = None;
+    for _ in 0..5 {
+        let before = readings(world).await?;
+        let request = api.request(method.clone(), path);
+        let request = if *method == Method::GET { request } else { request.json(body) };
+        let answer = send(request).await?;
+        assert!(answer.status.is_success(), "{}", answer.text());
+        let after = readings(world).await?;
+        let cost = Cost { calls: after.calls - before.calls, keys: after.keys - before.keys };
+        least = Some(least.map_or(cost, |least| least.min(cost)));
+    }
+    least.ok_or_else(|| Failure::new("nothing was tried"))
+}
+
+/// Makes tasks, and returns the first of them as they stand on the board.
+async fn tasks(api: &Api, group: &str, count: usize) -> Outcome<Vec<String>> {
+    let made =
+        stream::iter(0..count).map(|number| async move { api.new_task(group, &number.to_string()).await });
+    made.buffered(64).try_collect::<Vec<_>>().await?;
+    let shown = api.get(&format!("/api/groups/{group}?limit=200")).await?.expect(200).json();
+    let tasks = shown["group"]["tasks"].as_array().cloned().unwrap_or_default();
+    Ok(ids(&tasks).into_iter().map(str::to_owned).collect())
+}
+
+async fn answers_cost_few_calls_and_keys(world: Arc<World>) -> Outcome {
+    let api = world.elsewhere()?;
+    let group = api.new_group("fifty").await?;
+    let made = tasks(&api, &group, 50).await?;
+    for task in &made[..10] {
+        api.post(&format!("/api/tasks/{task}/comments"), &json!({ "text": unique("comment") }))
+            .await?
+            .expect(201);
+    }
+    let large = api.new_group("five hundred").await?;
+    let many = tasks(&api, &large, 500).await?;
+    let task = format!("/api/tasks/{}", made[20]);
+    let between = json!({ "after": made[30], "before": made[31] });
+    let after_one = json!({ "after": many[150] });
+    let status = |status: &str| json!({ "status": status });
+    let nothing = json!({});
+    for (what, method, path, body, calls, keys) in [
+        ("a board of 50", Method::GET, format!("/api/groups/{group}"), &nothing, 1, 5),
+        ("a board of 500", Method::GET, format!("/api/groups/{large}?limit=200"), &nothing, 2, 26),
+        ("50 tasks of a group", Method::GET, format!("/api/groups/{group}/tasks"), &nothing, 1, 4),
+        ("the first 50 of 500", Method::GET, format!("/api/groups/{large}/tasks"), &nothing, 1, 4),
+        ("the first 50 of all groups", Method::GET, "/api/tasks".to_owned(), &nothing, 2, 7),
+        ("a task", Method::GET, task.clone(), &nothing, 1, 4),
+        ("its comments", Method::GET, format!("{task}/comments"), &nothing, 1, 4),
+        ("the groups", Method::GET, "/api/groups".to_owned(), &nothing, 2, 4),
+        ("the groups with their tasks", Method::GET, "/api/groups?include=tasks".to_owned(), &nothing, 4, 33),
+        ("a drag", Method::PUT, format!("{task}/position"), &between, 6, 10),
+        (
+            "a drag with one neighbour",
+            Method::PUT,
+            format!("/api/tasks/{}/position", many[7]),
+            &after_one,
+            7,
+            20,
+        ),
+        ("a new status", Method::PUT, format!("{task}/status"), &status("Backlog"), 4, 6),
+        ("a new task", Method::POST, format!("/api/groups/{group}/tasks"), &json!({ "name": "new" }), 4, 6),
+        ("a deletion", Method::DELETE, format!("/api/tasks/{}", made[40]), &nothing, 4, 6),
+    ] {
+        let cost = if method == Method::DELETE {
+            let before = readings(&world).await?;
+            api.delete(&path).await?.expect(204);
+            let after = readings(&world).await?;
+            Cost { calls: after.calls - before.calls, keys: after.keys - before.keys }
+        } else {
+            cost(&world, &api, &method, &path, body).await?
+        };
+        eprintln!("measured: {what} reads {} keys in {} calls", cost.keys, cost.calls);
+        assert!(
+            cost.calls <= calls && cost.keys <= keys,
+            "{what}: {cost:?}, at most {calls} calls and {keys} keys"
+        );
+    }
+    let shown = api.get(&format!("/api/groups/{large}?limit=200")).await?.expect(200).json();
+    let first = shown["group"]["tasks"].as_array().cloned().unwrap_or_default();
+    assert_eq!((ids(&first).len(), &shown["group"]["taskCount"]), (200, &json!(500)));
+    Ok(())
+}
+
+async fn a_board_of_two_thousand_tasks_is_full_and_still_shown(world: Arc<World>) -> Outcome {
+    let api = world.elsewhere()?;
+    let group = api.new_group("full").await?;
+    tasks(&api, &group, 2_000).await?;
+    let (path, body) = (format!("/api/groups/{group}/tasks"), json!({ "name": "one too many" }));
+    // What a replica counts of pages that another has filled follows within a moment.
+    let refused = eventually("the limit", SOON, async || {
+        let answer = api.post(&path, &body).await.map_err(|failure| failure.to_string())?;
+        if answer.status.as_u16() == 201 { Err(answer.text()) } else { Ok(answer) }
+    })
+    .await?;
+    let told = refused.problem(409, "limit-reached")["error"].to_string();
+    assert!(told.contains("2000 tasks"), "{told}");
+
+    let shown = api.get(&format!("/api/groups/{group}?limit=1")).await?.expect(200).json();
+    let over = shown["group"]["taskCount"].as_u64().unwrap_or_default().saturating_sub(2_000);
+    assert!(over < 20, "{shown}");
+    let replicas: Vec<Api> =
+        world.addresses("tasks")?.iter().map(|address| api.at(format!("http://{address}"))).collect();
+    let listed = api.all(&format!("{path}?limit=200"), "tasks").await?;
+    let doomed: Vec<&str> = ids(&listed).into_iter().take(usize::try_from(over)? + replicas.len()).collect();
+    let bulk = json!({ "ids": doomed, "delete": true });
+    api.post("/api/tasks/bulk", &bulk).await?.expect(200);
+    for replica in &replicas {
+        eventually("room for one", SOON, async || {
+            let answer = replica.post(&path, &body).await.map_err(|failure| failure.to_string())?;
+            if answer.status.as_u16() == 201 { Ok(()) } else { Err(answer.text()) }
+        })
+        .await?;
+    }
+    for replica in &replicas {
+        eventually("the count", SOON, async || {
+            let groups = replica.all("/api/groups", "groups").await.map_err(|failure| failure.to_string())?;
+            if groups[0]["taskCount"] == json!(2_000) { Ok(()) } else { Err(groups[0].to_string()) }
+        })
+        .await?;
+        // A board has no room for what lies in its trash.
+        let restore = format!("/api/tasks/{}/restore", doomed[0]);
+        replica.post(&restore, &json!({})).await?.problem(409, "limit-reached");
+    }
+    Ok(())
+}
