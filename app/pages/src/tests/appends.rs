@@ -310,6 +310,18 @@ async fn limits_are_enforced_and_told_with_their_numbers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_that_an_edit_has_filled_is_sealed_before_the_next_one_begins() {
+    let world = World::new(1);
+    let configuration = Configuration { full_page_bytes: 100, ..World::configuration("one") };
+    let replica = world.replica_with(configuration, None);
+    replica.add(&tasks(), "task").await.unwrap();
+    replica.extend(&tasks().page(0), "task", &"x".repeat(100)).await.unwrap();
+    assert!(!world.memory.page(&tasks().page(0)).is_sealed());
+    assert_eq!(replica.add(&tasks(), "next").await.unwrap(), 1);
+    assert!(world.memory.page(&tasks().page(0)).is_sealed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_page_may_have_just_as_many_bytes_as_are_allowed() {
     let add_one = async |page_bytes: usize| {
         let world = World::new(1);
