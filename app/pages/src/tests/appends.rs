@@ -310,6 +310,30 @@ async fn limits_are_enforced_and_told_with_their_numbers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_may_have_just_as_many_bytes_as_are_allowed() {
+    let add_one = async |page_bytes: usize| {
+        let world = World::new(1);
+        let replica = world.replica_with(Configuration { page_bytes, ..World::configuration("one") }, None);
+        replica.add(&tasks(), "task").await
+    };
+    let Err(EditError::LimitExceeded(LimitExceeded { found, .. })) = add_one(0).await else { panic!() };
+    assert!(add_one(found).await.is_ok());
+    assert!(matches!(add_one(found - 1).await, Err(EditError::LimitExceeded(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_collection_that_is_too_full_refuses_only_what_adds_to_it() {
+    let world = World::new(1);
+    fill(&world.replica("one"), 0, 10).await;
+    let configuration = Configuration { entries_per_collection: 5, ..World::configuration("two") };
+    let two = world.replica_with(configuration, None);
+    let nothing = |_: &mut crate::PageEdit<'_>| Ok::<(), Refusal>(());
+    assert_eq!(two.pages.append(&tasks(), None, nothing).await.unwrap(), Once::First(()));
+    let refused = two.add(&tasks(), "more").await;
+    assert!(matches!(refused, Err(EditError::LimitExceeded(_))), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_can_be_added_to_a_closed_collection_by_anyone() {
     let world = World::new(1);
     let (one, two) = (world.replica("one"), world.replica("two"));

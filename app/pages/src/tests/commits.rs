@@ -306,6 +306,16 @@ async fn nothing_is_rejected_for_a_page_that_has_moved_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_needs_no_save_costs_one_look_at_the_page() {
+    let (world, replica) = settled().await;
+    let before = (world.memory.calls(Call::Get, PAGE), saves(&world));
+    let rejected = replica.pages.edit(&page(), remove("task", Some(9))).await;
+    assert!(matches!(rejected, Err(EditError::Rejected(_))), "{rejected:?}");
+    replica.pages.edit(&page(), |_: &mut crate::PageEdit<'_>| Ok::<_, Refusal>(())).await.unwrap();
+    assert_eq!((world.memory.calls(Call::Get, PAGE), saves(&world)), (before.0 + 2, before.1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rejected_edit_leaves_nothing_behind() {
     let (world, replica) = settled().await;
     replica.fate.hold(Call::Save, PAGE);

@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use tokio::{task::JoinSet, time::sleep};
 
-use super::world::{Call, PublishFault, Refusal, World, add, collection, eventually, extend};
+use super::world::{Call, PublishFault, Refusal, World, add, collection, eventually};
 use crate::{CollectionKey, Configuration, EditError, OutboxEvent, PageEdit, PageKey};
 
 const PAGE: &str = "tasks/group/0";
@@ -174,12 +174,20 @@ async fn a_broker_that_is_down_stops_nothing_until_the_outbox_is_full_and_then_p
 
 #[tokio::test(start_paused = true)]
 async fn an_outbox_is_full_by_its_bytes_too() {
-    let world = World::new(1);
-    let configuration = Configuration { outbox_bytes_per_page: 300, ..World::configuration("one") };
-    let replica = world.replica_with(configuration, None);
-    replica.fate.broker_is_down(true);
-    replica.pages.edit(&page(), add("task")).await.unwrap();
-    let full = replica.pages.edit(&page(), extend("task", &"x".repeat(300))).await;
+    let add_one = async |most_bytes: usize| {
+        let world = World::new(1);
+        let configuration =
+            Configuration { outbox_bytes_per_page: most_bytes, ..World::configuration("one") };
+        let replica = world.replica_with(configuration, None);
+        replica.fate.broker_is_down(true);
+        let added = replica.pages.edit(&page(), add("task")).await;
+        let stored = world.memory.peek(PAGE).map(|stored| stored.value).unwrap_or_default();
+        (added, crate::page::Page::decode(&page(), stored).unwrap().outbox_bytes)
+    };
+    let (_, bytes) = add_one(1024).await;
+    let (added, _) = add_one(bytes).await;
+    assert!(added.is_ok(), "{added:?}");
+    let (full, _) = add_one(bytes - 1).await;
     assert!(matches!(full, Err(EditError::Backlog { .. })), "{full:?}");
 }
 
