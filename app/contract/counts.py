@@ -10,7 +10,7 @@ from pathlib import Path
 
 import schemathesis
 from hypothesis import strategies
-from schemathesis.specs.openapi.checks import ensure_resource_availability
+from schemathesis.specs.openapi.checks import ensure_resource_availability, use_after_free
 
 lock = threading.Lock()
 answers = collections.defaultdict(collections.Counter)
@@ -133,3 +133,11 @@ def what_was_created_is_there(context, response, case):
     if not deleted.isdisjoint({task, group_of_task.get(task)}):
         return None
     return ensure_resource_availability(context, response, case)
+
+
+@schemathesis.check
+def what_was_deleted_is_gone(context, response, case):
+    named = (case.path_parameters or {}).get("id")
+    if named not in deleted:
+        return None
+    return use_after_free(context, response, case)

@@ -225,7 +225,8 @@ impl<'page> PageEdit<'page> {
         self.journal.closes = true;
     }
 
-    pub(crate) fn is_sealed(&self) -> bool {
+    /// Whether the page is full, for good: once it is empty nothing can be put into it any more.
+    pub fn is_sealed(&self) -> bool {
         self.page.body.sealed
     }
 

@@ -196,6 +196,13 @@ async fn what_has_lain_in_the_trash_for_its_time_is_gone_with_all_that_belonged_
         assert!(store_holds(&world, word).await?, "the trash keeps it");
     }
 
+    // A whole page of groups, and with it the place of the Inbox.
+    let full = world.elsewhere()?;
+    for _ in 0..65 {
+        let group = full.new_group(&group_word).await?;
+        full.delete(&format!("/api/groups/{group}")).await?.expect(204);
+    }
+
     // A replica that keeps the trash for a second. Its app-id is one that sees the store and that nobody calls.
     let serving = world.processes("tasks")?.remove(0).pid().ok_or_else(|| Failure::new("no process"))?;
     let app_id = match world.topology {
@@ -230,6 +237,7 @@ async fn what_has_lain_in_the_trash_for_its_time_is_gone_with_all_that_belonged_
     let shown = api.get(&format!("/api/tasks/{stays}")).await?.expect(200).json()["task"].clone();
     assert_eq!((&shown["name"], &shown["comments"][0]["text"]), (&json!(kept), &json!(kept)));
     assert_eq!(shown["commentCount"], json!(1));
+    full.post("/api/tasks", &json!({ "name": "for the Inbox" })).await?.expect(201);
     Ok(())
 }
 

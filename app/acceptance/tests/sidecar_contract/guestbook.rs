@@ -5,16 +5,22 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Output;
 use std::sync::Arc;
+use std::time::Duration;
 
+use dapr::dapr::proto::runtime::v1::PublishEventRequest;
 use dapr::dapr::proto::runtime::v1::topic_event_bulk_request_entry::Event;
 use tidemark_acceptance::suite::Trial;
-use tidemark_acceptance::{Failure, Outcome, program, trials};
+use tidemark_acceptance::{Failure, Outcome, eventually, program, trials};
 use tidemark_stack::{ProjectResources, SidecarOptions, project};
 use tokio::process::Command;
 
 use super::application::{Answer, Application, Batch, Subscription};
 use super::contract::{APP_ID, Contract, Pair};
 use super::delivery::SOON;
+use super::sidecar::client;
+
+/// How long one probe is waited for.
+const GLANCE: Duration = Duration::from_millis(200);
 
 pub fn trials() -> Vec<Trial<Contract>> {
     trials![
@@ -44,6 +50,7 @@ async fn a_guestbook_on_its_own_components_is_signed_once_a_request_and_each_sig
         ..SidecarOptions::new("guestbook")
     };
     let guestbook = Guestbook::start(&contract, subscription("pubsub", "guestbook"), options).await?;
+    guestbook.is_heard().await?;
     guestbook.is_signed_once_a_request_and_each_signature_is_an_event().await
 }
 
@@ -78,6 +85,24 @@ impl Guestbook {
         let program = program::build_example("guestbook").map_err(Failure::new)?;
         let application = Application::start("guestbook", vec![events]).await?;
         Ok(Self { program, pair: contract.pair(application, options).await?, events })
+    }
+
+    /// A topic in the sidecar's memory keeps nothing for those who come later: waits until somebody listens.
+    async fn is_heard(&self) -> Outcome {
+        let client = client(&self.pair.sidecar)?;
+        eventually("somebody who listens", SOON, async || {
+            let probe = PublishEventRequest {
+                pubsub_name: self.events.component.to_owned(),
+                topic: self.events.topic.to_owned(),
+                data: b"{}".to_vec(),
+                data_content_type: "application/json".to_owned(),
+                ..PublishEventRequest::default()
+            };
+            client.clone().publish_event(probe).await.map_err(|status| status.to_string())?;
+            let heard = self.pair.application.batches(self.events.component, GLANCE, |all| !all.is_empty());
+            heard.await.map(drop).map_err(|failure| failure.to_string())
+        })
+        .await
     }
 
     async fn run(&self, request: &str, name: &str, words: &str) -> Outcome<Output> {

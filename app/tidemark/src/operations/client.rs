@@ -22,6 +22,8 @@ use super::{
 use crate::dapr::invocation::InvocationChannel;
 
 const DEADLINE: Duration = Duration::from_secs(10);
+/// A board of 200 tasks with long descriptions and comments.
+const LARGEST_REPLY_BYTES: usize = 16 << 20;
 
 /// The registry of this process, once there is one.
 pub type Here = Arc<OnceLock<Weak<Registry>>>;
@@ -91,7 +93,7 @@ impl RoleClient {
         invoke::write_metadata(call, request.metadata_mut());
         let path: PathAndQuery =
             O::DECLARATION.call_path().parse().expect("names of roles and operations make a path");
-        let mut grpc = Grpc::new(self.channel.clone());
+        let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(LARGEST_REPLY_BYTES);
         grpc.ready().await.map_err(|fault| unreachable(Status::unavailable(fault.to_string())))?;
         let reply = grpc.unary(request, path, JsonText).await.map_err(unreachable)?.into_inner();
         match read::<Reply>(&reply).map_err(form)? {

@@ -191,9 +191,9 @@ impl Purger {
             let Due { entries, author, stays } = Due::find(edit, &place, day, due_before, &events);
             if let (Place::Groups(_), Some(author)) = (&place, author) {
                 let inbox = GroupId::INBOX;
-                let dies = edit.number() == inbox.page() && edit.entries().len() == entries.len();
-                // A page that was emptied takes nothing any more, and the Inbox has no other.
-                if dies {
+                let dies = edit.is_sealed() && edit.entries().len() == entries.len();
+                // A full page that was emptied takes nothing any more, and the Inbox has no other.
+                if edit.number() == inbox.page() && dies {
                     put_inbox(edit, &author);
                 }
             }
