@@ -90,10 +90,8 @@ check: ## What needs no running system: OpenAPI document, charts, compose file, 
 test-program: ## Unit, property, contract and acceptance tests on the real parts
 	cargo test --workspace
 
-# The same random requests every time: what a change breaks it breaks for everybody. The nightly run draws others.
 .PHONY: test
-test: lint check test-program ## Everything: lints, checks, every test on the real parts, two minutes of contract
-	$(MAKE) --no-print-directory contract CONTRACT_SECONDS=$(or $(CONTRACT_SECONDS),120) CONTRACT_SEED=$(or $(CONTRACT_SEED),1)
+test: lint check test-program ## Everything: lints, checks, and every test on the real parts
 
 .PHONY: bench
 bench: ## Compare the release build with its own raw sidecar (wrk; writes to standard output)
