@@ -109,6 +109,7 @@ pub use port::{
     CallContext, CaptureContext, Clock, OutboxEvent, PageWork, Precondition, PublishError, Publisher,
     SaveError, StateStore, StoreError, Versioned, Work,
 };
+pub use summary::LARGEST_PAGE;
 
 /// What the pages need from outside.
 pub struct Ports {
@@ -332,7 +333,7 @@ impl Pages {
         T: Send + 'static,
         R: Send + 'static,
     {
-        match self.edit_page(page, None, edit).await? {
+        match self.edit_once(page, None, edit).await? {
             Once::First(value) => Ok(value),
             Once::Again(_) => unreachable!("an edit without a key is not remembered"),
         }
@@ -351,21 +352,8 @@ impl Pages {
         T: Send + 'static,
         R: Send + 'static,
     {
-        self.edit_page(page, key.into(), edit).await
-    }
-
-    async fn edit_page<T, R>(
-        &self,
-        page: &PageKey,
-        key: Option<IdempotencyKey>,
-        edit: impl Fn(&mut PageEdit<'_>) -> Result<T, R> + Send + 'static,
-    ) -> Result<Once<T>, EditError<R>>
-    where
-        T: Send + 'static,
-        R: Send + 'static,
-    {
         self.admit()?;
-        let (command, answer) = command::command(Kind::Edit, key, self.engine.capture(), edit);
+        let (command, answer) = command::command(Kind::Edit, key.into(), self.engine.capture(), edit);
         self.engine.submit(page, command, None);
         answer.wait().await
     }

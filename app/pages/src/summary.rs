@@ -275,8 +275,9 @@ struct ImpossiblePage {
 /// Pages between two counted ones that are taken for not counted yet.
 const MOST_UNCOUNTED: usize = 64;
 
-/// No collection has so many pages in its life: what counts up to a page's number stays within bounds.
-const LARGEST_PAGE: u32 = 1 << 24;
+/// No collection has so many pages in its life: a summary or a caller that names a greater one is wrong, and what
+/// counts up to a page's number stays within bounds.
+pub const LARGEST_PAGE: u32 = 1 << 24;
 
 /// The counts of a collection as this process knows them.
 #[derive(Default)]

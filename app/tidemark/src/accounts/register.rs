@@ -6,11 +6,8 @@ use tidemark_api::{
     Reason, Refusal,
     accounts::{Register, UserAnswer},
 };
-use tidemark_domain::{
-    CommandId,
-    user::{DisplayName, Password, Username},
-};
-use tidemark_pages::{EditError, Once};
+use tidemark_domain::user::{DisplayName, Password, Username};
+use tidemark_pages::EditError;
 use uuid::Uuid;
 
 use super::{
@@ -19,7 +16,7 @@ use super::{
 };
 use crate::{
     demonstration,
-    operations::{Answer, Call, Check, refusals},
+    operations::{Answer, Call, Check, made, refusals},
     telemetry::trace_context::TraceContext,
 };
 
@@ -46,16 +43,11 @@ pub async fn register(
     let key = call.identity(&username.folded(), &input).map(Into::into);
     let password_hash = role.passwords.hash(password).await.map_err(|fault| super::log_in::refuse(&fault))?;
     let traceparent = TraceContext::current().map(TraceContext::traceparent);
-    let (action_id, command_id) = (Uuid::new_v4(), call.key().and_then(|key| CommandId::parse(key).ok()));
+    let (action_id, command_id) = (Uuid::new_v4(), call.command_id());
     let new = NewUser { username, display_name, password_hash, traceparent, action_id, command_id };
-    let (user, replayed) = match role.users.register(new, key).await.map_err(refuse)? {
-        Once::First(user) => (user, false),
-        Once::Again(first) => {
-            let entry = first.entry.ok_or_else(Refusal::internal)?;
-            let record = users::read(&entry, first.page.number());
-            (record.map_err(|fault| refusals::internal(&fault))?.user, true)
-        }
-    };
+    let registered = role.users.register(new, key).await.map_err(refuse)?;
+    let (user, replayed) =
+        made(registered, |page, entry| users::read(entry, page).map(|record| record.user))?;
     Ok(Answer::from(UserAnswer { user: profile::body(&user) }).replayed(replayed))
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidemark_api::{Operation, Reason, Refusal};
+use tidemark_domain::CommandId;
 
 use super::{
     authorise::Admission,
@@ -67,6 +68,11 @@ impl Call {
     /// The idempotency key as the caller gave it.
     pub fn key(&self) -> Option<&str> {
         self.conditions.key.as_deref()
+    }
+
+    /// The same as events carry it.
+    pub fn command_id(&self) -> Option<CommandId> {
+        self.key().and_then(|key| CommandId::parse(key).ok())
     }
 
     pub(super) fn token(&self) -> Option<&str> {

@@ -7,7 +7,7 @@ use tidemark_api::{
     comments::{AddComment, CommentAnswer},
 };
 use tidemark_domain::{Change, Comment, CommentId, TaskId, comment::CommentText};
-use tidemark_pages::{EditError, Once, PageEdit};
+use tidemark_pages::{EditError, PageEdit};
 use tidemark_protocol::stored;
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     board::{self, comments_of},
     bodies,
 };
-use crate::operations::{self, Answer, Call, Check, refusals};
+use crate::operations::{self, Answer, Call, Check, made, refusals};
 
 /// The most comments on one task.
 const COMMENTS_PER_TASK: usize = 2_000;
@@ -73,14 +73,7 @@ pub async fn add_comment(
         EditError::Rejected(full) => Refusal::new(Reason::LimitReached, full.to_string()),
         other => refusals::of_edit(other),
     })?;
-    let (comment, replayed) = match added {
-        Once::First(comment) => (comment, false),
-        Once::Again(first) => {
-            let entry = first.entry.ok_or_else(Refusal::internal)?;
-            let comment = board::read_comment(id, first.page.number(), &entry);
-            (comment.map_err(|fault| refusals::internal(&fault))?, true)
-        }
-    };
+    let (comment, replayed) = made(added, |page, entry| board::read_comment(id, page, entry))?;
     Ok(Answer::from(CommentAnswer { comment: bodies::comment(&comment) })
         .with_id(&comment.id)
         .replayed(replayed))

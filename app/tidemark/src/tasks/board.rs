@@ -156,7 +156,7 @@ impl Board {
         Ok(Author {
             caller: Arc::clone(call.caller()?),
             action_id: Uuid::new_v4(),
-            command_id: call.key().and_then(|key| CommandId::parse(key).ok()),
+            command_id: call.command_id(),
             traceparent: TraceContext::current().map(TraceContext::traceparent),
             events: self.events.clone(),
         })
@@ -324,9 +324,6 @@ fn cards(reading: &mut Reading, workspace: &Workspace, group: GroupId) -> Result
 fn by_rank(a: &Task, b: &Task) -> Ordering {
     a.rank.cmp(&b.rank).then_with(|| a.id.cmp(&b.id))
 }
-
-/// No collection ever has a page with a greater number: a cursor that names one is made up.
-pub const LARGEST_PAGE: u32 = 1 << 24;
 
 pub fn groups_of(workspace: &Workspace) -> CollectionKey {
     collection(&format!("groups/{workspace}"))

@@ -10,7 +10,7 @@ use tidemark_domain::{
     Change, Group, GroupId,
     group::{Discussion, GroupName},
 };
-use tidemark_pages::{EditError, Once, PageEdit};
+use tidemark_pages::{EditError, PageEdit};
 use tidemark_protocol::stored;
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     board::{self, Author, Board, groups_of},
     bodies,
 };
-use crate::operations::{Answer, Call, Check, refusals};
+use crate::operations::{Answer, Call, Check, made, refusals};
 
 pub async fn create_group(
     role: Arc<TasksRole>,
@@ -39,14 +39,7 @@ pub async fn create_group(
         Ok::<_, Infallible>(put_new_group(edit, &author, id, name.clone(), discussion.clone()))
     };
     let created = role.board.pages.append(&groups_of(&caller.workspace), key, create).await;
-    let (group, replayed) = match created.map_err(refusals::of_edit)? {
-        Once::First(group) => (group, false),
-        Once::Again(first) => {
-            let entry = first.entry.ok_or_else(Refusal::internal)?;
-            let group = board::read_group(first.page.number(), &entry);
-            (group.map_err(|fault| refusals::internal(&fault))?, true)
-        }
-    };
+    let (group, replayed) = made(created.map_err(refusals::of_edit)?, board::read_group)?;
     Ok(Answer::from(GroupAnswer { group: bodies::group(&group, 0, Some(Vec::new())) })
         .at_version(group.version)
         .with_id(&group.id)

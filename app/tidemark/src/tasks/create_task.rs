@@ -10,7 +10,7 @@ use tidemark_domain::{
     Change, Group, GroupId, Rank, Task, TaskId, TaskStatus,
     task::{Description, Schedule, TaskName, parse_day},
 };
-use tidemark_pages::{Once, PageEdit};
+use tidemark_pages::PageEdit;
 use tidemark_protocol::stored;
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
     create_group::inbox,
     refusals::of_change,
 };
-use crate::operations::{self, Answer, Call, Check, refusals};
+use crate::operations::{self, Answer, Call, Check, made};
 
 /// Without a group the task goes to the Inbox.
 pub async fn create_task(
@@ -41,14 +41,7 @@ pub async fn create_task(
     };
     let created = role.board.append(&tasks_of(&caller.workspace, group_id), key, put, is_full).await;
     let created = created.map_err(|fault| of_change("group", group_id, fault))?;
-    let (task, replayed) = match created {
-        Once::First(task) => (task, false),
-        Once::Again(first) => {
-            let entry = first.entry.ok_or_else(Refusal::internal)?;
-            let task = board::read_task(group_id, first.page.number(), &entry);
-            (task.map_err(|fault| refusals::internal(&fault))?, true)
-        }
-    };
+    let (task, replayed) = made(created, |page, entry| board::read_task(group_id, page, entry))?;
     Ok(Answer::from(TaskAnswer { task: bodies::task(&task, 0) })
         .at_version(task.version)
         .with_id(&task.id)

@@ -25,7 +25,7 @@ pub async fn list_comments(
     let id: TaskId = operations::id("task", &input.id)?;
     let limit = paging::limit(input.limit, paging::DEFAULT_LIMIT, paging::LARGEST_LIMIT)?;
     let after: AfterComment = paging::position(input.cursor.as_deref())?;
-    if after.page > board::LARGEST_PAGE {
+    if after.page > tidemark_pages::LARGEST_PAGE {
         return Err(paging::refuse_cursor());
     }
     let workspace = &call.caller()?.workspace;

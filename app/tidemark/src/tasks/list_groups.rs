@@ -30,7 +30,7 @@ pub async fn list_groups(
     };
     let limit = paging::limit(input.limit, paging::DEFAULT_LIMIT, paging::LARGEST_LIMIT)?;
     let after: Position = paging::position(input.cursor.as_deref())?;
-    if after.as_ref().is_some_and(|(page, _)| *page > board::LARGEST_PAGE) {
+    if after.as_ref().is_some_and(|(page, _)| *page > tidemark_pages::LARGEST_PAGE) {
         return Err(paging::refuse_cursor());
     }
     let (board, workspace) = (&role.board, &call.caller()?.workspace);

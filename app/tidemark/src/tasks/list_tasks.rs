@@ -53,7 +53,7 @@ pub async fn list_tasks(
     let limit = paging::limit(input.limit, paging::DEFAULT_LIMIT, paging::LARGEST_LIMIT)?;
     let start: Position = paging::position(input.cursor.as_deref())?;
     let workspace = &call.caller()?.workspace;
-    if start.pages().any(|page| page > board::LARGEST_PAGE) {
+    if start.pages().any(|page| page > tidemark_pages::LARGEST_PAGE) {
         return Err(paging::refuse_cursor());
     }
     let mut search = Search::new(workspace, status, limit, start);

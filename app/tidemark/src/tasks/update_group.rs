@@ -17,7 +17,7 @@ use super::{
     TasksRole,
     board::groups_of,
     bodies,
-    change::ChangeError,
+    change::{ChangeError, stays, stays_at},
     edit_group::{answer, current},
     refusals,
 };
@@ -62,15 +62,12 @@ pub async fn update_group(
     answer(&role, &caller.workspace, id, updated).await
 }
 
-/// What was read may be sent back, as long as it is what is there.
+/// What nobody sets must be what is there.
 fn stays_unchanged(group: &Group, sent: &UnchangedGroup) -> Result<(), ChangeError> {
-    if sent.version.is_some_and(|version| version != group.version) {
-        return Err(ChangeError::StaleVersion(group.version));
-    }
+    stays_at(sent.version, group.version)?;
     let shown = bodies::group(group, 0, None);
-    let fixed = |same: bool, member| if same { Ok(()) } else { Err(ChangeError::Fixed(member)) };
-    fixed(sent.own_id.as_ref().is_none_or(|sent| *sent == shown.id), "_id")?;
-    fixed(sent.created_by.as_ref().is_none_or(|sent| *sent == shown.created_by), "createdBy")?;
-    fixed(sent.created_at.as_ref().is_none_or(|sent| *sent == shown.created_at), "createdAt")?;
-    fixed(sent.updated_at.as_ref().is_none_or(|sent| *sent == shown.updated_at), "updatedAt")
+    stays(sent.own_id.as_ref(), &shown.id, "_id")?;
+    stays(sent.created_by.as_ref(), &shown.created_by, "createdBy")?;
+    stays(sent.created_at.as_ref(), &shown.created_at, "createdAt")?;
+    stays(sent.updated_at.as_ref(), &shown.updated_at, "updatedAt")
 }

@@ -8,7 +8,12 @@ use tidemark_api::{
 };
 use tidemark_domain::{Task, TaskId};
 
-use super::{TasksRole, bodies, change::ChangeError, edit_task::edit_task, task_values::CheckedValues};
+use super::{
+    TasksRole, bodies,
+    change::{ChangeError, stays, stays_at},
+    edit_task::edit_task,
+    task_values::CheckedValues,
+};
 use crate::operations::{self, Answer, Call, Check};
 
 /// Members that are absent stay as they are.
@@ -31,16 +36,13 @@ pub async fn update_task(
     .await
 }
 
-/// What was read may be sent back, as long as it is what is there.
+/// What nobody sets must be what is there.
 fn stays_unchanged(task: &Task, sent: &UnchangedTask) -> Result<(), ChangeError> {
-    if sent.version.is_some_and(|version| version != task.version) {
-        return Err(ChangeError::StaleVersion(task.version));
-    }
+    stays_at(sent.version, task.version)?;
     let shown = bodies::task(task, 0);
-    let fixed = |same: bool, member| if same { Ok(()) } else { Err(ChangeError::Fixed(member)) };
-    fixed(sent.own_id.as_ref().is_none_or(|sent| *sent == shown.id), "_id")?;
-    fixed(sent.rank.as_ref().is_none_or(|sent| *sent == shown.rank), "rank")?;
-    fixed(sent.created_by.as_ref().is_none_or(|sent| *sent == shown.created_by), "createdBy")?;
-    fixed(sent.created_at.as_ref().is_none_or(|sent| *sent == shown.created_at), "createdAt")?;
-    fixed(sent.updated_at.as_ref().is_none_or(|sent| *sent == shown.updated_at), "updatedAt")
+    stays(sent.own_id.as_ref(), &shown.id, "_id")?;
+    stays(sent.rank.as_ref(), &shown.rank, "rank")?;
+    stays(sent.created_by.as_ref(), &shown.created_by, "createdBy")?;
+    stays(sent.created_at.as_ref(), &shown.created_at, "createdAt")?;
+    stays(sent.updated_at.as_ref(), &shown.updated_at, "updatedAt")
 }
