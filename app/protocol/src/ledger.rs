@@ -75,12 +75,12 @@ pub struct HistoryEvent {
     pub event_type: String,
     /// Milliseconds since 1970-01-01T00:00:00Z, as every time here.
     pub timestamp: i64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     /// One for all events of a request. Events of the first schema do not say it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_id: Option<String>,
     #[serde(default)]
     pub causes: Vec<String>,
@@ -93,32 +93,32 @@ pub struct Payload {
     pub entity: String,
     pub entity_id: String,
     pub entity_version: i64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_name: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_name: Option<String>,
     pub changes: String,
     pub user: String,
     pub user_id: String,
     pub workspace: String,
     pub timestamp: i64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupState>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskState>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<CommentState>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountState>,
     /// The group as it was before its deletion.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_group: Option<GroupState>,
     /// The task as it was before its deletion.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_task: Option<TaskState>,
     #[serde(default)]
     pub fields: Vec<FieldState>,
@@ -130,9 +130,9 @@ pub struct Payload {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldState {
     pub name: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     #[serde(default)]
     pub cut: bool,
@@ -161,9 +161,9 @@ pub struct TaskState {
     pub name: String,
     pub description: String,
     pub status: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_date: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_date: Option<String>,
     pub rank: String,
     pub created_by: String,
@@ -486,6 +486,16 @@ mod tests {
             for format in [Format::Avro, Format::Json] {
                 assert_eq!(decode(&encode(&event, format)).unwrap(), HistoryEvent::from(&event));
             }
+        }
+    }
+
+    #[test]
+    fn an_event_as_json_says_only_what_there_is() {
+        for change in every_change() {
+            let event = Event { command_id: None, traceparent: None, ..event(change) };
+            let json: serde_json::Value = serde_json::from_slice(&encode(&event, Format::Json)).unwrap();
+            let payload = json["payload"].as_object().unwrap();
+            assert!(json.as_object().unwrap().values().chain(payload.values()).all(|value| !value.is_null()));
         }
     }
 
