@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tidemark_acceptance::{Failure, Outcome, http, program};
 use tidemark_api::accounts::{LogIn, Register};
+use tidemark_api::values::Secret;
 use tidemark_api::{Operation, Request};
 use tidemark_stack::{Progress, Stack, StackOptions};
 use tokio::process::Command;
@@ -99,10 +100,10 @@ async fn examine(settings: &Settings, base: &str, document: &PathBuf) -> Outcome
 
 /// The token of somebody who registered for this.
 async fn token(base: &str) -> Outcome<String> {
-    let (username, password) = ("Contract".to_owned(), "correct horse 1".to_owned());
+    let (username, password) = ("Contract".to_owned(), Secret::from("correct horse 1"));
     let register = Register { username: username.clone(), password: password.clone(), ..Register::default() };
     post(base, &register).await?;
-    Ok(post(base, &LogIn { username, password }).await?.token)
+    Ok(post(base, &LogIn { username, password }).await?.token.0)
 }
 
 async fn post<O: Operation>(base: &str, input: &O) -> Outcome<O::Output> {

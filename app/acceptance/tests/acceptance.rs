@@ -19,6 +19,7 @@ mod acceptance {
     pub mod api;
     pub mod bad_input;
     pub mod bulk;
+    pub mod closed;
     pub mod costs;
     pub mod deletion;
     pub mod groups;
@@ -48,8 +49,9 @@ mod acceptance {
 use std::process::ExitCode;
 
 use acceptance::{
-    access, accounts, bad_input, bulk, costs, deletion, groups, health, history, idempotency, junk, kills,
-    links, lists, migration, order, outages, poison, positions, restarts, run, sources, tasks, versions,
+    access, accounts, bad_input, bulk, closed, costs, deletion, groups, health, history, idempotency, junk,
+    kills, links, lists, migration, order, outages, poison, positions, restarts, run, sources, tasks,
+    versions,
 };
 
 fn main() -> ExitCode {
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         bulk::trials(),
         sources::trials(),
         accounts::trials(),
+        closed::trials(),
         access::trials(),
         groups::trials(),
         tasks::trials(),

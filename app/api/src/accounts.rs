@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Access, Method, Reason, Repeats, Role, Success,
     declaration::operation,
-    values::{Id, Moment},
+    values::{Id, Moment, Secret},
 };
 
 /// A new user.
@@ -14,12 +14,12 @@ use crate::{
 #[serde(default, rename_all = "camelCase")]
 #[schemars(extend("required" = ["username", "password"]))]
 pub struct Register {
-    /// 1 to 100 characters; unique whatever its case.
+    /// 1 to 100 characters; unique whatever its case, and not to be taken for another one.
     #[schemars(length(min = 1, max = 100), extend("format" = "username"))]
     pub username: String,
     /// At least 8 characters and at most 256 bytes; neither a common password nor the user's own name.
     #[schemars(length(min = 8, max = 256), extend("format" = "password"))]
-    pub password: String,
+    pub password: Secret,
     /// How others see the user, at most 100 characters.
     #[schemars(length(max = 100))]
     pub display_name: Option<String>,
@@ -33,7 +33,7 @@ operation!(Register -> UserAnswer {
     access: Access::Anyone,
     repeats: Repeats::WithKey,
     success: Success::Created { at: None },
-    refusals: &[Reason::UsernameTaken],
+    refusals: &[Reason::RegistrationClosed, Reason::UsernameTaken],
     secrets: &["password"],
 });
 
@@ -47,7 +47,7 @@ pub struct LogIn {
     pub username: String,
     /// The user's password.
     #[schemars(length(min = 1), extend("format" = "password"))]
-    pub password: String,
+    pub password: Secret,
 }
 
 operation!(LogIn -> LoggedIn {
@@ -125,7 +125,7 @@ pub struct UserAnswer {
 pub struct LoggedIn {
     pub success: bool,
     pub data: Session,
-    pub token: String,
+    pub token: Secret,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -135,7 +135,7 @@ pub struct Session {
     #[serde(rename = "_id")]
     pub id: Id,
     pub username: String,
-    pub token: String,
+    pub token: Secret,
     pub expires_at: Moment,
 }
 

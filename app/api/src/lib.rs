@@ -72,6 +72,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_called_a_password_is_declared_as_a_secret_and_nothing_else_is() {
+        for Described { declaration, input, .. } in operations() {
+            let passwords = input.properties().filter(|(_, property)| property["format"] == "password");
+            let passwords: BTreeSet<&str> = passwords.map(|(name, _)| name).collect();
+            let secrets: BTreeSet<&str> = declaration.secrets.iter().copied().collect();
+            assert_eq!(passwords, secrets, "{}", declaration.name);
+        }
+    }
+
+    #[test]
+    fn no_password_and_no_token_shows_in_debug_output() {
+        let password = || values::Secret::from("open sesame");
+        let session = accounts::Session {
+            id: String::new(),
+            username: String::new(),
+            token: password(),
+            expires_at: values::Moment(String::new()),
+        };
+        let shown = format!(
+            "{:?} {:?} {:?}",
+            accounts::Register { password: password(), ..accounts::Register::default() },
+            accounts::LogIn { username: String::new(), password: password() },
+            accounts::LoggedIn { success: true, data: session, token: password() },
+        );
+        assert!(!shown.contains("sesame"), "{shown}");
+    }
+
+    #[test]
     fn every_name_in_a_path_is_a_member_of_the_input() {
         for Described { declaration, input, .. } in operations() {
             for path in declaration.paths {

@@ -18,6 +18,8 @@ pub enum Reason {
     BadCredentials,
     /// The token is forged, or meant for somebody else.
     TokenInvalid,
+    /// Users are created by whoever runs the installation.
+    RegistrationClosed,
     /// There is nothing of that id, or nothing that the caller may know of.
     NotFound,
     NoSuchPath,
@@ -53,7 +55,7 @@ impl Reason {
         match self {
             Self::InvalidInput | Self::MalformedBody => 400,
             Self::TokenMissing | Self::TokenExpired | Self::BadCredentials => 401,
-            Self::TokenInvalid => 403,
+            Self::TokenInvalid | Self::RegistrationClosed => 403,
             Self::NotFound | Self::NoSuchPath => 404,
             Self::MethodNotAllowed => 405,
             Self::UsernameTaken | Self::LimitReached | Self::InboxStays | Self::Conflict => 409,
@@ -75,6 +77,7 @@ impl Reason {
             Self::TokenExpired => "token-expired",
             Self::BadCredentials => "bad-credentials",
             Self::TokenInvalid => "token-invalid",
+            Self::RegistrationClosed => "registration-closed",
             Self::NotFound => "not-found",
             Self::NoSuchPath => "no-such-path",
             Self::MethodNotAllowed => "method-not-allowed",

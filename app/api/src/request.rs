@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use crate::{Method, Operation, declaration::path_parameters};
 
-/// What is asked of a server for an input, by the operation's canonical path.
-#[derive(Debug, Clone, PartialEq)]
+/// What is asked of a server for an input, by the operation's canonical path. Not `Debug`: it may hold a password.
+#[derive(Clone, PartialEq)]
 pub struct Request {
     pub method: Method,
     /// The path and the query.

@@ -12,6 +12,7 @@ use tidemark_api::{
     accounts::{LogIn, Register},
     groups::CreateGroup,
     tasks::CreateTask,
+    values::Secret,
 };
 use tidemark_stack::{Progress, SidecarOptions, Stack, StackOptions};
 
@@ -113,12 +114,12 @@ struct Api {
 
 impl Api {
     async fn log_in(base: String) -> anyhow::Result<Self> {
-        let (username, password) = ("Bench".to_owned(), "Bench12345".to_owned());
+        let (username, password) = ("Bench".to_owned(), Secret::from("Bench12345"));
         let mut api = Self { client: Client::new(), base, token: String::new() };
         let register =
             Register { username: username.clone(), password: password.clone(), ..Register::default() };
         api.post(&register).await?;
-        api.token = api.post(&LogIn { username, password }).await?.token;
+        api.token = api.post(&LogIn { username, password }).await?.token.0;
         Ok(api)
     }
 

@@ -7,7 +7,7 @@ use precis_profiles::{UsernameCaseMapped, precis_core::profile::PrecisFastInvoca
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use unicode_script::{Script, UnicodeScript};
-use unicode_security::mixed_script::AugmentedScriptSet;
+use unicode_security::{confusable_detection::skeleton, mixed_script::AugmentedScriptSet};
 
 use crate::{
     UserId,
@@ -49,10 +49,19 @@ impl Username {
         parse_required("username", text, Self::LONGEST, Lines::One).map(Self)
     }
 
-    /// The form in which two names are the same: RFC 8265's `UsernameCaseMapped`. The page that a user lies in
-    /// follows from it, so it never changes.
+    /// The form in which two names are the same: RFC 8265's `UsernameCaseMapped`. By it a user is found, so it
+    /// never changes.
     pub fn folded(&self) -> String {
         fold(&self.0).unwrap_or_else(|| self.0.to_lowercase())
+    }
+
+    /// What the eye makes of the name, which no two users share: its skeleton after Unicode's Technical Standard
+    /// 39. By way of capitals, since names are shown as they were typed: a capital "i" is taken for an "l", and
+    /// letters of Cyrillic and Greek for Latin ones of which only the capitals are alike. The page that a user
+    /// lies in follows from it too.
+    pub fn likeness(&self) -> String {
+        let capitals: String = skeleton(&self.folded().to_uppercase()).collect();
+        skeleton(&capitals.to_lowercase()).collect()
     }
 
     pub fn as_str(&self) -> &str {
@@ -247,6 +256,32 @@ mod tests {
     }
 
     #[test]
+    fn names_that_are_taken_for_each_other_have_one_likeness() {
+        let likeness = |name: &str| Username::parse(name).unwrap().likeness();
+        for (name, alike) in [
+            ("Alice", "AIice"),
+            ("bob", "B0B"),
+            ("modem", "modern"),
+            ("user1", "userl"),
+            // Cyrillic, of letters that Latin has too.
+            ("ace", "\u{430}\u{441}\u{435}"),
+            ("TOM", "\u{422}\u{41e}\u{41c}"),
+            ("Tom", "\u{442}\u{43e}\u{43c}"),
+            // Greek.
+            ("KATE", "\u{39a}\u{391}\u{3a4}\u{395}"),
+            // Latin letters that are not of ASCII.
+            ("admin", "\u{251}dm\u{131}n"),
+        ] {
+            assert_eq!(likeness(name), likeness(alike), "{name} and {alike}");
+        }
+        for (name, other) in
+            [("Anna", "Hanna"), ("Zoe", "Zo\u{eb}"), ("\u{410}\u{43d}\u{43d}\u{430}", "Anna")]
+        {
+            assert_ne!(likeness(name), likeness(other), "{name} and {other}");
+        }
+    }
+
+    #[test]
     fn a_name_of_older_rules_is_still_known() {
         let name = Username::registered("Crab 🦀").unwrap();
         assert_eq!((name.as_str(), name.folded().as_str()), ("Crab 🦀", "crab 🦀"));
@@ -258,7 +293,8 @@ mod tests {
             if let Ok(name) = Username::parse(&name) {
                 prop_assert_eq!(Username::parse(name.as_str()), Ok(name.clone()));
                 let folded = name.folded();
-                prop_assert_eq!(Username::registered(&folded).unwrap().folded(), folded);
+                let again = Username::registered(&folded).unwrap();
+                prop_assert_eq!((again.folded(), again.likeness()), (folded, name.likeness()));
             }
         }
 

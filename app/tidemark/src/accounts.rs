@@ -3,6 +3,7 @@
 //! Users rest in the pages of one collection. The page of a user follows from the user name, so that two
 //! registrations of one name meet in one compare-and-set.
 
+mod create_user;
 mod list_users;
 mod log_in;
 mod passwords;
@@ -13,10 +14,13 @@ mod users;
 
 use std::sync::Arc;
 
+pub use create_user::create_user;
+use tidemark_pages::Pages;
+
 use self::{passwords::Passwords, signing::Signer, users::Users};
 use crate::{
     clock::Clock,
-    configuration::Environment,
+    configuration::{Environment, Registration},
     dapr::SecretStore,
     foundation::{Foundation, Offer},
     health::{Dependency, PROBE_DEADLINE},
@@ -29,21 +33,35 @@ struct AccountsRole {
     passwords: Passwords,
     signer: Signer,
     clock: Arc<dyn Clock>,
+    registration: Registration,
     /// Whether the users of the demonstration may register with their own passwords.
     demo_users: bool,
 }
 
+impl AccountsRole {
+    fn new(foundation: &Foundation, pages: &Pages, registration: Registration) -> anyhow::Result<Self> {
+        let configuration = &foundation.configuration;
+        let secrets =
+            SecretStore::new(foundation.sidecar.clone(), configuration.sidecar.secret_store.clone());
+        Ok(Self {
+            users: Users::new(pages.clone(), configuration.events.clone())?,
+            passwords: Passwords::new(&configuration.accounts)?,
+            signer: Signer::new(secrets, configuration.accounts.token_lifetime),
+            clock: Arc::clone(&foundation.clock),
+            registration,
+            demo_users: configuration.environment == Environment::Development,
+        })
+    }
+}
+
+fn start_pages(foundation: &Foundation) -> Pages {
+    foundation.start_pages("accounts", None)
+}
+
 pub fn start(foundation: &Foundation) -> anyhow::Result<Offer> {
-    let configuration = &foundation.configuration;
-    let pages = foundation.start_pages("accounts", None);
-    let secrets = SecretStore::new(foundation.sidecar.clone(), configuration.sidecar.secret_store.clone());
-    let role = Arc::new(AccountsRole {
-        users: Users::new(pages.clone(), configuration.events.clone())?,
-        passwords: Passwords::new(&configuration.accounts)?,
-        signer: Signer::new(secrets, configuration.accounts.token_lifetime),
-        clock: Arc::clone(&foundation.clock),
-        demo_users: configuration.environment == Environment::Development,
-    });
+    let pages = start_pages(foundation);
+    let role = AccountsRole::new(foundation, &pages, foundation.configuration.registration())?;
+    let role = Arc::new(role);
     let state = foundation.state.clone();
     let state = Dependency::new("state", true, move || {
         let state = state.clone();

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, ValueEnum};
 pub use reference::describe;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tidemark_protocol::ledger;
 
 /// A duration given in seconds or, with `ms`, in milliseconds.
@@ -108,7 +108,7 @@ pub struct SidecarConfiguration {
     /// The token that the sidecar asks of this program
     #[arg(long = "dapr-api-token", env = "DAPR_API_TOKEN", hide_env_values = true)]
     pub api_token: Option<SecretString>,
-    /// The token that this program asks of the sidecar
+    /// The token that this program asks of the sidecar; fingerprints of repeatable requests are keyed with it
     #[arg(long, env = "APP_API_TOKEN", hide_env_values = true)]
     pub app_token: Option<SecretString>,
     /// The app-id that the accounts role answers to
@@ -198,10 +198,22 @@ pub struct HistoryConfiguration {
     pub log_summary_cache: Duration,
 }
 
-/// Tokens and passwords.
+/// Whether users may make themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Registration {
+    /// Anybody who reaches the API may.
+    Open,
+    /// Nobody: they are made by `tidemark users create`.
+    Closed,
+}
+
+/// Users, tokens and passwords.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Accounts")]
 pub struct AccountsConfiguration {
+    /// Whether anybody may register; without a value `open`, but `closed` in production
+    #[arg(long, env, value_enum)]
+    pub registration: Option<Registration>,
     /// How long a token is valid
     #[arg(long, env, default_value = "86400", value_parser = duration)]
     pub token_lifetime: Duration,
@@ -254,14 +266,25 @@ pub enum LogFormat {
 pub struct ConfigurationFaults(Vec<String>);
 
 impl ServeConfiguration {
+    /// Whether anybody may register.
+    pub fn registration(&self) -> Registration {
+        self.accounts.registration.unwrap_or(match self.environment {
+            Environment::Production => Registration::Closed,
+            Environment::Development | Environment::Staging => Registration::Open,
+        })
+    }
+
     /// Names every fault at once, so that one start shows all there is to mend.
     pub fn check(&self) -> Result<(), ConfigurationFaults> {
         let mut faults = Vec::new();
         if self.environment == Environment::Production {
-            if self.sidecar.api_token.is_none() {
+            let is_missing = |token: &Option<SecretString>| {
+                token.as_ref().is_none_or(|token| token.expose_secret().is_empty())
+            };
+            if is_missing(&self.sidecar.api_token) {
                 faults.push("DAPR_API_TOKEN is required in production".to_owned());
             }
-            if self.sidecar.app_token.is_none() {
+            if is_missing(&self.sidecar.app_token) {
                 faults.push("APP_API_TOKEN is required in production".to_owned());
             }
         }
@@ -326,6 +349,22 @@ mod tests {
     fn secrets_do_not_show_in_debug_output() {
         let configuration = parse(&["--dapr-api-token=open-sesame"]);
         assert!(!format!("{configuration:?}").contains("open-sesame"));
+    }
+
+    #[test]
+    fn an_empty_token_is_none() {
+        let tokens = ["--environment=production", "--dapr-api-token=", "--app-token="];
+        let faults = parse(&tokens).check().unwrap_err().to_string();
+        assert!(faults.contains("DAPR_API_TOKEN") && faults.contains("APP_API_TOKEN"), "{faults}");
+    }
+
+    #[test]
+    fn registration_is_closed_in_production_unless_it_is_opened() {
+        let registration = |arguments: &[&str]| parse(arguments).registration();
+        assert_eq!(registration(&[]), Registration::Open);
+        assert_eq!(registration(&["--registration=closed"]), Registration::Closed);
+        assert_eq!(registration(&["--environment=production"]), Registration::Closed);
+        assert_eq!(registration(&["--environment=production", "--registration=open"]), Registration::Open);
     }
 
     #[test]

@@ -21,12 +21,13 @@ mod serve;
 mod tasks;
 mod telemetry;
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{io::IsTerminal, net::SocketAddr, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use configuration::{MigrateConfiguration, ServeConfiguration};
 use roles::RoleName;
-use tidemark_api::Role;
+use tidemark_api::{Role, accounts::Register, values::Secret};
+use uuid::Uuid;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -70,11 +71,30 @@ enum Command {
         #[arg(long, default_value = "http://127.0.0.1:3001")]
         url: String,
     },
+    /// Manage users through the sidecar of the accounts role, with the settings of `serve`
+    Users {
+        #[command(subcommand)]
+        command: UsersCommand,
+    },
     /// Ask a running process whether it is ready; exit 0 if so (for container health checks)
     Health {
         /// The process's HTTP address
         #[arg(long, env = "HTTP_ADDRESS", default_value = "127.0.0.1:3001")]
         address: SocketAddr,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum UsersCommand {
+    /// Create a user, also where registration is closed; the password is asked for, or read from standard input
+    Create {
+        /// The user's name
+        username: String,
+        /// How others see the user
+        #[arg(long)]
+        display_name: Option<String>,
+        #[command(flatten)]
+        configuration: Box<ServeConfiguration>,
     },
 }
 
@@ -92,6 +112,9 @@ async fn main() -> ExitCode {
             Ok(())
         }
         Command::Seed { url } => seed::run(&url).await,
+        Command::Users { command: UsersCommand::Create { username, display_name, configuration } } => {
+            create_user(username, display_name, *configuration).await
+        }
         Command::Health { address } => ask_health(address).await,
     };
     match outcome {
@@ -123,6 +146,34 @@ async fn migrate(configuration: &MigrateConfiguration) -> anyhow::Result<()> {
     let outcome = history::migrate(configuration).await;
     telemetry.stop();
     outcome
+}
+
+async fn create_user(
+    username: String,
+    display_name: Option<String>,
+    mut configuration: ServeConfiguration,
+) -> anyhow::Result<()> {
+    configuration.check()?;
+    let password = Secret(ask_password()?);
+    // A name of its own: this process stands beside the replica whose settings it shares.
+    configuration.instance = format!("users-create-{}", Uuid::new_v4().simple());
+    let telemetry = telemetry::start(&configuration.telemetry, "tidemark-users", &configuration.instance)?;
+    let foundation = serve::lay_foundation(configuration, vec![Role::Accounts])?;
+    let created = accounts::create_user(&foundation, Register { username, password, display_name }).await;
+    telemetry.stop();
+    let user = created?;
+    println!("created user {} with the id {}", user.username, user.id);
+    Ok(())
+}
+
+/// Not an argument, which everybody on the machine could read.
+fn ask_password() -> anyhow::Result<String> {
+    if std::io::stdin().is_terminal() {
+        return Ok(rpassword::prompt_password("Password: ")?);
+    }
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 async fn ask_health(address: SocketAddr) -> anyhow::Result<()> {

@@ -25,6 +25,6 @@ pub use call::Call;
 pub use check::{Check, id};
 pub use client::RoleClient;
 pub use conditional::Seen;
-pub use idempotency::made;
+pub use idempotency::{Fingerprints, made};
 pub use offered::Offered;
 pub use registry::Registry;

@@ -49,8 +49,8 @@ pub async fn run(url: &str) -> anyhow::Result<()> {
         register(&api, username, password).await?;
     }
     let (username, password) = USERS[0];
-    let log_in = LogIn { username: username.to_owned(), password: password.to_owned() };
-    api.token = Some(api.call(&log_in, None).await?.token);
+    let log_in = LogIn { username: username.to_owned(), password: password.into() };
+    api.token = Some(api.call(&log_in, None).await?.token.0);
     let groups = api.call(&ListGroups { limit: Some(1), ..ListGroups::default() }, None).await?;
     if !groups.groups.is_empty() {
         println!("users are there, and so is a board: nothing to seed");
@@ -64,7 +64,7 @@ pub async fn run(url: &str) -> anyhow::Result<()> {
 }
 
 async fn register(api: &Api, username: &str, password: &str) -> anyhow::Result<()> {
-    let (username, password) = (username.to_owned(), password.to_owned());
+    let (username, password) = (username.to_owned(), password.into());
     let response = api.send(&Register { username, password, ..Register::default() }, None).await?;
     if response.status() != StatusCode::CONFLICT {
         expect_success(response).await?;

@@ -29,7 +29,7 @@ use crate::{
     health::{self, Monitor},
     http::{problem, request},
     identity::{KeySource, KeysUnavailable, PublicKeys, Verifier},
-    operations::{self, Call, Registry, RoleClient, client::Here},
+    operations::{self, Call, Fingerprints, Registry, RoleClient, client::Here},
     roles, telemetry,
     telemetry::WithCauses,
 };
@@ -53,7 +53,8 @@ pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow:
         .map(|role| roles::start(*role, &foundation))
         .collect::<anyhow::Result<_>>()?;
     let offered = offers.iter_mut().flat_map(|offer| std::mem::take(&mut offer.operations));
-    let registry = Registry::new(&foundation.roles, offered, verifier(&foundation, &here)?)?;
+    let fingerprints = Fingerprints::new(foundation.configuration.sidecar.app_token.as_ref());
+    let registry = Registry::new(&foundation.roles, offered, verifier(&foundation, &here)?, fingerprints)?;
     let registry = Arc::new(registry);
     // Set once, here.
     let _ = here.set(Arc::downgrade(&registry));
@@ -130,7 +131,8 @@ fn service_name(roles: &[Role]) -> String {
     }
 }
 
-fn lay_foundation(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow::Result<Foundation> {
+/// What roles are given, for a process with these.
+pub fn lay_foundation(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow::Result<Foundation> {
     let clock = Arc::new(SystemClock);
     let sidecar = Sidecar::new(&configuration.sidecar)?;
     let state = StateComponent::new(

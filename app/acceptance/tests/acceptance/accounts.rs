@@ -25,6 +25,7 @@ pub fn trials() -> Vec<Trial> {
         a_password_is_the_same_however_it_was_typed,
         a_name_that_deceives_the_eye_is_refused,
         a_taken_name_is_refused_in_any_case,
+        a_name_that_is_taken_for_another_is_refused,
         of_two_simultaneous_registrations_of_one_name_one_succeeds,
         a_repeated_registration_with_one_key_returns_the_first_answer,
         a_login_answers_with_a_token_in_both_places,
@@ -122,6 +123,25 @@ async fn a_taken_name_is_refused_in_any_case(world: Arc<World>) -> Outcome {
         let answer = world.anonymous().post("/api/auth/register", &credentials(&name, PASSWORD)).await?;
         answer.problem(409, "username-taken");
     }
+    Ok(())
+}
+
+async fn a_name_that_is_taken_for_another_is_refused(world: Arc<World>) -> Outcome {
+    let register =
+        async |name: &str| world.anonymous().post("/api/auth/register", &credentials(name, PASSWORD)).await;
+    let number = unique("").replace(['0', '1'], "7");
+    let name = format!("Alice{number}");
+    register(&name).await?.expect(201);
+    for alike in [format!("AIice{number}"), format!("a1ice{number}")] {
+        register(&alike).await?.problem(409, "username-taken");
+    }
+    // Which the eye tells apart, and nobody logs in by a likeness.
+    register(&format!("Anice{number}")).await?.expect(201);
+    let alike = credentials(&format!("AIice{number}"), PASSWORD);
+    world.anonymous().post("/api/auth/login", &alike).await?.problem(401, "bad-credentials");
+    let in_capitals = credentials(&name.to_uppercase(), PASSWORD);
+    let session = world.anonymous().post("/api/auth/login", &in_capitals).await?.expect(200).json();
+    assert_eq!(session["data"]["username"], json!(name), "shown as it was typed");
     Ok(())
 }
 

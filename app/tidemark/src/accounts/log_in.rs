@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidemark_api::{
     Reason, Refusal,
     accounts::{LogIn, LoggedIn, Session},
-    values::Moment,
+    values::{Moment, Secret},
 };
 use tidemark_domain::user::{Password, Username};
 
@@ -16,13 +16,13 @@ use crate::operations::{Answer, Call, Check, refusals};
 pub async fn log_in(role: Arc<AccountsRole>, call: Call, input: LogIn) -> Result<Answer<LoggedIn>, Refusal> {
     let mut check = Check::default();
     let username = check.field("/username", Username::registered(&input.username));
-    check.that(!input.password.is_empty(), "/password", "password is required");
+    check.that(!input.password.0.is_empty(), "/password", "password is required");
     let Some(username) = username else { return Err(check.refusal()) };
     check.passed()?;
 
     let record = role.users.by_name(&username).await.map_err(|fault| refuse_read(&fault))?;
     let hash = record.as_ref().map(|record| record.password_hash.clone());
-    let password = Password::offered(&input.password);
+    let password = Password::offered(&input.password.0);
     let matches = role.passwords.verify(password, hash).await.map_err(|fault| refuse(&fault))?;
     let Some(record) = record.filter(|_| matches) else {
         report_failure(&username, &call);
@@ -32,10 +32,10 @@ pub async fn log_in(role: Arc<AccountsRole>, call: Call, input: LogIn) -> Result
     let session = Session {
         id: record.user.id.to_string(),
         username: record.user.username.into(),
-        token: issued.token.clone(),
+        token: Secret(issued.token.clone()),
         expires_at: Moment(format!("{:.3}", issued.expires_at)),
     };
-    Ok(LoggedIn { success: true, data: session, token: issued.token }.into())
+    Ok(LoggedIn { success: true, data: session, token: Secret(issued.token) }.into())
 }
 
 /// The security log: one line for every failed try.

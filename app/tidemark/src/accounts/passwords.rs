@@ -77,8 +77,14 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PasswordsError> {
-        let _place = self.places.try_acquire().map_err(|_| PasswordsError::Overloaded)?;
-        let _hasher = self.hashers.acquire().await.map_err(|_| PasswordsError::Overloaded)?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| PasswordsError::Overloaded)?;
+        let hasher = Arc::clone(&self.hashers).acquire_owned();
+        let hasher = hasher.await.map_err(|_| PasswordsError::Overloaded)?;
+        // The work goes on when whoever asked has hung up, and holds its permits as long.
+        let work = move || {
+            let _permits = (place, hasher);
+            work()
+        };
         Ok(tokio::task::spawn_blocking(work).await?)
     }
 }
@@ -90,6 +96,8 @@ fn hash(argon2: &Argon2<'_>, password: &str) -> argon2::password_hash::Result<St
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
 
     fn passwords() -> Passwords {
@@ -103,6 +111,7 @@ mod tests {
 
     fn accounts() -> AccountsConfiguration {
         AccountsConfiguration {
+            registration: None,
             token_lifetime: std::time::Duration::from_secs(1),
             argon2_memory_kibibytes: 19_456,
             argon2_passes: 2,
@@ -121,6 +130,51 @@ mod tests {
         assert!(hash.starts_with("$argon2id$"));
         assert!(passwords.verify(offered("correct horse 1"), Some(hash.clone())).await.unwrap());
         assert!(!passwords.verify(offered("correct horse 2"), Some(hash)).await.unwrap());
+    }
+
+    /// Work that tells when it has begun, and goes on until it is let go.
+    fn held_work() -> (impl FnOnce() + Send + 'static, oneshot::Receiver<()>, std::sync::mpsc::Sender<()>) {
+        let (tell, begun) = oneshot::channel();
+        let (let_go, held) = std::sync::mpsc::channel();
+        let work = move || {
+            tell.send(()).unwrap();
+            // Ends when the other half is dropped.
+            let _ = held.recv();
+        };
+        (work, begun, let_go)
+    }
+
+    #[tokio::test]
+    async fn work_whose_caller_hung_up_still_counts() {
+        let passwords = passwords();
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let (work, begun, let_go) = held_work();
+            let running = passwords.clone();
+            let caller = tokio::spawn(async move { running.run(work).await });
+            begun.await.unwrap();
+            caller.abort();
+            assert!(caller.await.unwrap_err().is_cancelled());
+            held.push(let_go);
+        }
+        assert_eq!(passwords.hashers.available_permits(), 0);
+        assert_eq!(passwords.places.available_permits(), WAITING);
+        drop(held);
+        assert!(!passwords.verify(offered("any horse 1"), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn who_finds_the_queue_full_is_told_at_once_and_who_leaves_it_makes_room() {
+        let passwords = passwords();
+        let _held = Arc::clone(&passwords.hashers).acquire_many_owned(2).await.unwrap();
+        let wait = || passwords.verify(offered("any horse 1"), None);
+        let mut waiting: Vec<_> = (0..WAITING + 2).map(|_| Box::pin(wait())).collect();
+        for waiting in &mut waiting {
+            assert!(futures_util::poll!(waiting).is_pending());
+        }
+        assert!(matches!(wait().await, Err(PasswordsError::Overloaded)));
+        waiting.pop();
+        assert!(futures_util::poll!(Box::pin(wait())).is_pending());
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ use super::{
     users::{self, NewUser, RegistrationRefused},
 };
 use crate::{
+    configuration::Registration,
     demonstration,
     operations::{Answer, Call, Check, made, refusals},
     telemetry::trace_context::TraceContext,
@@ -25,12 +26,16 @@ pub async fn register(
     call: Call,
     input: Register,
 ) -> Result<Answer<UserAnswer>, Refusal> {
+    if role.registration == Registration::Closed {
+        let detail = "registration is closed; ask whoever runs this installation for an account";
+        return Err(Refusal::new(Reason::RegistrationClosed, detail));
+    }
     let mut check = Check::default();
     let username = check.field("/username", Username::parse(&input.username));
-    let password = if role.demo_users && demonstration::is_user(&input.username, &input.password) {
-        Ok(Password::offered(&input.password))
+    let password = if role.demo_users && demonstration::is_user(&input.username, &input.password.0) {
+        Ok(Password::offered(&input.password.0))
     } else {
-        Password::parse(&input.password, username.as_ref())
+        Password::parse(&input.password.0, username.as_ref())
     };
     let password = check.field("/password", password);
     let display_name = input.display_name.as_deref().unwrap_or_default();
@@ -54,7 +59,7 @@ pub async fn register(
 fn refuse(fault: EditError<RegistrationRefused>) -> Refusal {
     match fault {
         EditError::Rejected(RegistrationRefused::NameTaken) => {
-            Refusal::new(Reason::UsernameTaken, "this user name is taken")
+            Refusal::new(Reason::UsernameTaken, "this user name is taken, or looks like one that is")
         }
         EditError::Rejected(RegistrationRefused::Corrupt(fault)) => refusals::internal(&fault),
         other => refusals::of_edit(other),

@@ -16,7 +16,8 @@ use tidemark_protocol::{
 
 use crate::{configuration::EventConfiguration, telemetry::trace_context::TraceContext};
 
-/// Pages that users are spread over. Fixed for ever: a user's page follows from it.
+/// Pages that users are spread over. Fixed for ever: a user's page follows from it and from what the name looks
+/// like, so that two registrations of names that look alike meet in one compare-and-set.
 pub const SHARDS: u32 = 256;
 
 /// All users.
@@ -39,7 +40,7 @@ pub enum ReadUsersError {
 /// Why a registration was turned down.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationRefused {
-    #[error("the user name is taken")]
+    #[error("the user name is taken, or looks like one that is")]
     NameTaken,
     #[error(transparent)]
     Corrupt(#[from] CorruptEntry),
@@ -61,16 +62,22 @@ impl Users {
         Ok(Self { pages, collection: CollectionKey::parse("users")?, events })
     }
 
-    fn page_of(&self, username: &Username) -> PageKey {
-        let digest = Sha256::digest(username.folded());
+    fn page_of(&self, form: &str) -> PageKey {
+        let digest = Sha256::digest(form);
         let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
         self.collection.page(number % SHARDS)
     }
 
     pub async fn by_name(&self, username: &Username) -> Result<Option<UserRecord>, ReadUsersError> {
-        let page = self.page_of(username);
-        let view = self.pages.read(&page).await?;
-        Ok(find_by_name(view.entries(), page.number(), username)?)
+        let folded = username.folded();
+        // Those who registered when names that look alike were let in lie where the name itself leads.
+        let pages = [self.page_of(&username.likeness()), self.page_of(&folded)];
+        let views = self.pages.read_many(&pages).await?;
+        let mut found = None;
+        for (view, page) in views.iter().zip(&pages) {
+            found = found.or(find(view.entries(), page.number(), |name| name.folded() == folded)?);
+        }
+        Ok(found)
     }
 
     pub async fn by_id(&self, id: UserId) -> Result<Option<User>, ReadUsersError> {
@@ -95,11 +102,19 @@ impl Users {
         new: NewUser,
         key: Option<IdempotencyKey>,
     ) -> Result<Once<User>, EditError<RegistrationRefused>> {
-        let page = self.page_of(&new.username);
+        let (folded, likeness) = (new.username.folded(), new.username.likeness());
+        let (page, older) = (self.page_of(&likeness), self.page_of(&folded));
+        if older != page {
+            let view = self.pages.read(&older).await.map_err(EditError::Unavailable)?;
+            let taken = find(view.entries(), older.number(), |name| name.folded() == folded);
+            if taken.map_err(|fault| EditError::Rejected(fault.into()))?.is_some() {
+                return Err(EditError::Rejected(RegistrationRefused::NameTaken));
+            }
+        }
         let number = page.number();
         let (publish, format) = (self.events.kafka_enabled, self.events.event_format.into());
         let edit = move |edit: &mut tidemark_pages::PageEdit<'_>| {
-            if find_by_name(edit.entries(), number, &new.username)?.is_some() {
+            if find(edit.entries(), number, |name| name.likeness() == likeness)?.is_some() {
                 return Err(RegistrationRefused::NameTaken);
             }
             let now = edit.now();
@@ -144,17 +159,19 @@ pub fn read(entry: &Entry, page: u32) -> Result<UserRecord, CorruptEntry> {
     stored::read_user(page, &entry.id, entry.version, entry.value.clone())
 }
 
-fn find_by_name(
+/// Looks at all entries also after the right one: how long a log-in takes does not tell whether there is such a
+/// user.
+fn find(
     entries: &[Entry],
     page: u32,
-    username: &Username,
+    is_meant: impl Fn(&Username) -> bool,
 ) -> Result<Option<UserRecord>, CorruptEntry> {
-    let folded = username.folded();
+    let mut found = None;
     for entry in entries {
         let record = read(entry, page)?;
-        if record.user.username.folded() == folded {
-            return Ok(Some(record));
+        if is_meant(&record.user.username) {
+            found = Some(record);
         }
     }
-    Ok(None)
+    Ok(found)
 }

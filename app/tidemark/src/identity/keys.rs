@@ -5,12 +5,12 @@ use std::{collections::HashMap, error::Error, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use jsonwebtoken::DecodingKey;
 use tokio::{
-    sync::{Mutex, RwLock},
+    sync::{Mutex, OwnedMutexGuard, RwLock},
     time::{Instant, sleep_until, timeout},
 };
-use tracing::warn;
+use tracing::{Instrument, warn};
 
-use crate::telemetry::WithCauses;
+use crate::telemetry::{WithCauses, trace_context::TraceContext};
 
 /// The accounts role did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -32,11 +32,13 @@ const STALE: Duration = Duration::from_hours(1);
 const PAUSE: Duration = Duration::from_secs(1);
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// All keys that are valid now, by key id.
+/// All keys that are valid now, by key id. There are never more than the accounts role names: an id that
+/// somebody made up leaves nothing behind.
+#[derive(Clone)]
 pub struct PublicKeys {
     source: Arc<dyn KeySource>,
-    known: RwLock<Known>,
-    asking: Mutex<()>,
+    known: Arc<RwLock<Known>>,
+    asking: Arc<Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -55,7 +57,7 @@ impl Known {
 
 impl PublicKeys {
     pub fn new(source: Arc<dyn KeySource>) -> Self {
-        Self { source, known: RwLock::default(), asking: Mutex::default() }
+        Self { source, known: Arc::default(), asking: Arc::default() }
     }
 
     /// The key of that id, or `None` if there is none now.
@@ -76,12 +78,12 @@ impl PublicKeys {
         key_id: &str,
         old: Arc<DecodingKey>,
     ) -> Result<Option<Arc<DecodingKey>>, KeysUnavailable> {
-        let Ok(_turn) = self.asking.try_lock() else { return Ok(Some(old)) };
+        let Ok(turn) = Arc::clone(&self.asking).try_lock_owned() else { return Ok(Some(old)) };
         let failed_at = self.known.read().await.failed_at;
         if failed_at.is_some_and(|failed_at| failed_at.elapsed() < PAUSE) {
             return Ok(Some(old));
         }
-        match self.ask().await {
+        match self.ask(turn).await {
             Ok(()) => Ok(self.known_for(FRESH, key_id).await),
             Err(fault) => {
                 warn!(error = %WithCauses(&fault), "keys are used that could not be asked for again");
@@ -94,7 +96,7 @@ impl PublicKeys {
     /// question was asked in vain does not ask it again.
     async fn learn(&self, key_id: &str) -> Result<Option<Arc<DecodingKey>>, KeysUnavailable> {
         let came_at = Instant::now();
-        let _turn = self.asking.lock().await;
+        let turn = Arc::clone(&self.asking).lock_owned().await;
         if let Some(key) = self.known_for(FRESH, key_id).await {
             return Ok(Some(key));
         }
@@ -112,7 +114,7 @@ impl PublicKeys {
             // What failed before this caller came says nothing of now.
             sleep_until(failed_at + PAUSE).await;
         }
-        self.ask().await?;
+        self.ask(turn).await?;
         Ok(self.known_for(FRESH, key_id).await)
     }
 
@@ -122,8 +124,23 @@ impl PublicKeys {
         if known.age() < age { known.keys.get(key_id).cloned() } else { None }
     }
 
-    async fn ask(&self) -> Result<(), KeysUnavailable> {
+    /// The question outlives whoever asked it. Otherwise those who hang up would make the next in line begin
+    /// anew, and ask without the pause.
+    async fn ask(&self, turn: OwnedMutexGuard<()>) -> Result<(), KeysUnavailable> {
+        let keys = self.clone();
+        let asking = async move {
+            let _turn = turn;
+            keys.ask_now().await
+        };
+        let asking = TraceContext::scope_of(TraceContext::current(), asking).in_current_span();
+        tokio::spawn(asking).await.unwrap_or_else(|fault| Err(KeysUnavailable(fault.into())))
+    }
+
+    async fn ask_now(&self) -> Result<(), KeysUnavailable> {
         let asked = match timeout(DEADLINE, self.source.keys()).await {
+            Ok(keys) if keys.as_ref().is_ok_and(Vec::is_empty) => {
+                Err(KeysUnavailable("the accounts role names no key".into()))
+            }
             Ok(asked) => asked,
             Err(late) => Err(KeysUnavailable(late.into())),
         };
@@ -157,6 +174,7 @@ mod tests {
     struct Accounts {
         away: AtomicBool,
         withdrawn: AtomicBool,
+        keyless: AtomicBool,
         questions: AtomicUsize,
     }
 
@@ -168,8 +186,12 @@ mod tests {
             if self.away.load(Ordering::Relaxed) {
                 return Err(KeysUnavailable("away".into()));
             }
-            let known = !self.withdrawn.load(Ordering::Relaxed);
-            Ok(known.then(|| ("known".to_owned(), vec![0; 32])).into_iter().collect())
+            let id = if self.withdrawn.load(Ordering::Relaxed) { "next" } else { "known" };
+            Ok(if self.keyless.load(Ordering::Relaxed) {
+                Vec::new()
+            } else {
+                vec![(id.to_owned(), vec![0; 32])]
+            })
         }
     }
 
@@ -223,6 +245,30 @@ mod tests {
         let answers = futures_util::future::join_all(waiting).await;
         assert!(answers.iter().all(Result::is_err));
         assert_eq!(accounts.questions.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_accounts_role_without_a_key_withdraws_none() {
+        let (accounts, keys) = keys();
+        accounts.keyless.store(true, Ordering::Relaxed);
+        assert!(keys.find("known").await.is_err());
+        accounts.keyless.store(false, Ordering::Relaxed);
+        assert!(keys.find("known").await.unwrap().is_some());
+        accounts.keyless.store(true, Ordering::Relaxed);
+        sleep(FRESH).await;
+        assert!(keys.find("known").await.unwrap().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_hangs_up_leaves_the_question_to_the_others() {
+        let (accounts, keys) = keys();
+        for _ in 0..100 {
+            // The answer takes longer.
+            drop(timeout(Duration::from_millis(5), keys.find("made up")).await);
+        }
+        // The first question, and none within the pause after it.
+        assert_eq!(accounts.questions.load(Ordering::Relaxed), 1);
+        assert!(keys.find("known").await.unwrap().is_some());
     }
 
     #[tokio::test(start_paused = true)]

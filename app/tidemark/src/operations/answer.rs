@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// An output with what is known of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// An output with what is known of it. Not `Debug`: it may be JSON with a token.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer<T> {
     pub output: T,
     /// The version of the entity that the output shows.

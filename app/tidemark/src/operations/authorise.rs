@@ -7,8 +7,8 @@ use tidemark_api::{Access, Declaration, Reason, Refusal};
 use super::refusals;
 use crate::identity::{Caller, TokenError, Verifier};
 
-/// The proof that a call was let in, with whom it was let in as.
-#[derive(Debug, Clone)]
+/// The proof that a call was let in, with whom it was let in as. Not `Debug`: it holds the token.
+#[derive(Clone)]
 pub struct Admission {
     caller: Option<Arc<Caller>>,
     token: Option<Arc<str>>,
@@ -54,5 +54,37 @@ fn refuse(fault: &TokenError) -> Refusal {
         TokenError::KeysUnavailable(cause) => {
             refusals::unavailable("tokens cannot be checked at the moment", cause)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    use tidemark_api::{Operation, tasks::DeleteTask};
+
+    use super::*;
+    use crate::{
+        clock::SystemClock,
+        identity::{KeySource, KeysUnavailable, PublicKeys},
+    };
+
+    /// An accounts role whose secret store holds no usable key: it answers 500.
+    struct NoKey;
+
+    #[async_trait]
+    impl KeySource for NoKey {
+        async fn keys(&self) -> Result<Vec<(String, Vec<u8>)>, KeysUnavailable> {
+            Err(KeysUnavailable(Refusal::internal().into()))
+        }
+    }
+
+    #[tokio::test]
+    async fn while_accounts_has_no_usable_key_a_caller_is_told_to_come_back() {
+        let verifier = Verifier::new(PublicKeys::new(Arc::new(NoKey)), Arc::new(SystemClock));
+        let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA","kid":"some"}"#);
+        let token = format!("{header}.e30.AAAA");
+        let refused = admit(&DeleteTask::DECLARATION, &verifier, Some(&token)).await.err().unwrap();
+        assert_eq!(refused.reason(), Reason::Unavailable);
     }
 }

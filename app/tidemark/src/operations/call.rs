@@ -8,7 +8,7 @@ use tidemark_domain::CommandId;
 use super::{
     authorise::Admission,
     conditional::Seen,
-    idempotency::{self, RequestIdentity},
+    idempotency::{Fingerprints, RequestIdentity},
 };
 use crate::identity::Caller;
 
@@ -32,20 +32,21 @@ pub struct Conditions {
 }
 
 /// One call of an operation, let in.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Call {
     admission: Admission,
     conditions: Conditions,
+    fingerprints: Fingerprints,
 }
 
 impl Call {
-    pub fn new(admission: Admission, conditions: Conditions) -> Self {
-        Self { admission, conditions }
+    pub fn new(admission: Admission, conditions: Conditions, fingerprints: Fingerprints) -> Self {
+        Self { admission, conditions, fingerprints }
     }
 
     /// Of this program itself, for what is open to anyone.
     pub fn nobodys() -> Self {
-        Self::new(Admission::nobodys(), Conditions::default())
+        Self::new(Admission::nobodys(), Conditions::default(), Fingerprints::default())
     }
 
     /// Who is calling: somebody, in every operation that is for those who are signed in.
@@ -86,6 +87,6 @@ impl Call {
     /// The identity of this call, if it carries a key: `subject` is what the operation is about.
     pub fn identity<O: Operation>(&self, subject: &str, input: &O) -> Option<RequestIdentity> {
         let caller = self.admission.caller().map(|caller| caller.actor.id);
-        self.key().map(|key| idempotency::identity(caller, subject, key, input))
+        self.key().map(|key| self.fingerprints.identity(caller, subject, key, input))
     }
 }

@@ -1,7 +1,9 @@
 //! What tells one request from another, so that a repeat gets the first answer instead of acting twice.
 
-use std::error::Error;
+use std::{error::Error, sync::Arc};
 
+use aws_lc_rs::hmac;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tidemark_api::{Operation, Refusal};
@@ -31,28 +33,51 @@ pub fn parse(key: &str) -> Result<String, Refusal> {
     }
 }
 
-/// The identity of a call by `caller` about `subject`, under `key`.
-pub fn identity<O: Operation>(
-    caller: Option<UserId>,
-    subject: &str,
-    key: &str,
-    input: &O,
-) -> RequestIdentity {
-    let caller = caller.map(|caller| caller.to_string()).unwrap_or_default();
-    let parts = [caller.as_str(), O::DECLARATION.name, subject, key];
-    RequestIdentity { key: digest(&parts.map(str::as_bytes)), fingerprint: digest(&[&fingerprint(input)]) }
+/// Makes the fingerprints of requests. They stay in the store when what was asked is long gone, so they are
+/// keyed: who can read the store cannot try guesses against them.
+#[derive(Clone)]
+pub struct Fingerprints(Arc<hmac::Key>);
+
+impl Fingerprints {
+    /// The same for all replicas, which know the same secret. Under another secret a repeated request is taken
+    /// for another one and refused. That it came under the same key is still known, so nothing is done twice.
+    pub fn new(secret: Option<&SecretString>) -> Self {
+        let secret = secret.map(ExposeSecret::expose_secret).unwrap_or_default();
+        Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes())))
+    }
+
+    /// The identity of a call by `caller` about `subject`, under `key`.
+    pub fn identity<O: Operation>(
+        &self,
+        caller: Option<UserId>,
+        subject: &str,
+        key: &str,
+        input: &O,
+    ) -> RequestIdentity {
+        let caller = caller.map(|caller| caller.to_string()).unwrap_or_default();
+        let parts = [caller.as_str(), O::DECLARATION.name, subject, key];
+        RequestIdentity { key: digest(&parts.map(str::as_bytes)), fingerprint: self.fingerprint(input) }
+    }
+
+    /// Of the input as it is compared, whichever interface it came through.
+    fn fingerprint<O: Operation>(&self, input: &O) -> [u8; 16] {
+        let mut input = serde_json::to_value(input).expect("an input always makes JSON");
+        if let Value::Object(members) = &mut input {
+            for secret in O::DECLARATION.secrets {
+                // Not even keyed: whoever learns the key could try lists of passwords.
+                members.remove(*secret);
+            }
+        }
+        // The secret serves elsewhere too; the first word keeps the uses apart.
+        let text = format!("fingerprint {input}");
+        beginning(hmac::sign(&self.0, text.as_bytes()).as_ref())
+    }
 }
 
-/// The input as it is compared, whichever interface it came through.
-fn fingerprint<O: Operation>(input: &O) -> Vec<u8> {
-    let mut input = serde_json::to_value(input).expect("an input always makes JSON");
-    if let Value::Object(members) = &mut input {
-        for secret in O::DECLARATION.secrets {
-            // A digest of a password could be tried against lists of them.
-            members.remove(*secret);
-        }
+impl Default for Fingerprints {
+    fn default() -> Self {
+        Self::new(None)
     }
-    input.to_string().into_bytes()
 }
 
 /// What was made, now or by the first call with the same key, and whether that was so: `read` reads it as the first call
@@ -78,9 +103,13 @@ fn digest(parts: &[&[u8]]) -> [u8; 16] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    let mut digest = [0; 16];
-    digest.copy_from_slice(&hash.finalize()[..16]);
-    digest
+    beginning(&hash.finalize())
+}
+
+fn beginning(digest: &[u8]) -> [u8; 16] {
+    let mut beginning = [0; 16];
+    beginning.copy_from_slice(&digest[..16]);
+    beginning
 }
 
 impl From<RequestIdentity> for tidemark_pages::IdempotencyKey {
@@ -97,6 +126,26 @@ mod tests {
 
     fn group(name: &str) -> CreateGroup {
         CreateGroup { name: name.to_owned(), discussion: None }
+    }
+
+    fn identity<O: Operation>(
+        caller: Option<UserId>,
+        subject: &str,
+        key: &str,
+        input: &O,
+    ) -> RequestIdentity {
+        Fingerprints::default().identity(caller, subject, key, input)
+    }
+
+    #[test]
+    fn a_fingerprint_tells_nothing_to_who_does_not_know_the_secret() {
+        let under =
+            |secret: &str| Fingerprints::new(Some(&secret.into())).identity(None, "", "a", &group("one"));
+        let (one, same, other) = (under("secret"), under("secret"), under("another"));
+        assert_eq!(one, same);
+        assert_ne!(one.fingerprint, other.fingerprint);
+        // A repeat is known all the same, and refused rather than done twice.
+        assert_eq!(one.key, other.key);
     }
 
     #[test]
@@ -121,7 +170,7 @@ mod tests {
     fn a_secret_is_no_part_of_a_fingerprint() {
         let registration = |password: &str| Register {
             username: "Ada".to_owned(),
-            password: password.to_owned(),
+            password: password.into(),
             ..Register::default()
         };
         let one = identity(None, "Ada", "a", &registration("correct horse 1"));

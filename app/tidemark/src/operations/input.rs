@@ -13,8 +13,15 @@ use serde_json::{Map, Value};
 use tidemark_api::{FieldFault, Operation, Reason, Refusal, declaration::Schema};
 
 /// The members of a JSON object, each given once.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Default, PartialEq)]
 pub struct Members(pub Map<String, Value>);
+
+/// Their names alone: a value may be a password.
+impl fmt::Debug for Members {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

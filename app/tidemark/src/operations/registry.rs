@@ -14,6 +14,7 @@ use super::{
     answer::Answer,
     authorise::{self, Admission},
     call::{Call, Conditions},
+    idempotency::Fingerprints,
     input::Members,
     offered::Offered,
 };
@@ -27,6 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(25);
 pub struct Registry {
     offered: HashMap<&'static str, Arc<Offered>>,
     verifier: Arc<Verifier>,
+    fingerprints: Fingerprints,
 }
 
 /// What is offered is not what is declared.
@@ -44,6 +46,7 @@ impl Registry {
         roles: &[Role],
         offered: impl IntoIterator<Item = Offered>,
         verifier: Arc<Verifier>,
+        fingerprints: Fingerprints,
     ) -> Result<Self, RegistryFault> {
         let declared = tidemark_api::operations().into_iter().map(|described| described.declaration);
         let mut missing: BTreeSet<&str> = declared
@@ -61,7 +64,7 @@ impl Registry {
         if !missing.is_empty() {
             return Err(RegistryFault::Missing(missing.into_iter().collect::<Vec<_>>().join(", ")));
         }
-        Ok(Self { offered: by_name, verifier })
+        Ok(Self { offered: by_name, verifier, fingerprints })
     }
 
     pub fn operations(&self) -> impl Iterator<Item = &Arc<Offered>> {
@@ -85,7 +88,7 @@ impl Registry {
         conditions: Conditions,
         members: Members,
     ) -> Result<Answer<Bytes>, Refusal> {
-        let call = Call::new(admission, conditions);
+        let call = Call::new(admission, conditions, self.fingerprints.clone());
         if let Ok(outcome) = timeout(DEADLINE, operation.run(call, members)).await {
             return outcome;
         }
