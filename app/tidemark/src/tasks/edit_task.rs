@@ -27,7 +27,7 @@ pub async fn edit_task<O: Operation>(
     call: &Call,
     id: TaskId,
     input: &O,
-    change: impl Fn(&Task, jiff::Timestamp) -> Result<Task, ChangeError> + Send + 'static,
+    change: impl Fn(&Task) -> Result<Task, ChangeError> + Send + 'static,
 ) -> Result<Answer<TaskAnswer>, Refusal> {
     let caller = call.caller()?;
     let group = role.board.group(&caller.workspace, id.group()).await?;
@@ -35,7 +35,7 @@ pub async fn edit_task<O: Operation>(
     let (author, seen) = (role.board.author(call)?, call.seen().clone());
     let edit = move |edit: &mut PageEdit<'_>| {
         let before = current(edit, id, &seen)?;
-        let after = change(&before, edit.now())?;
+        let after = change(&before)?;
         Ok(replace(edit, &author, group.name.as_str(), &before, &after))
     };
     let page = tasks_of(&caller.workspace, id.group()).page(id.page());
