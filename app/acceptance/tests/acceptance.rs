@@ -35,6 +35,7 @@ mod acceptance {
     pub mod outages;
     pub mod poison;
     pub mod positions;
+    pub mod repairs;
     pub mod restarts;
     pub mod run;
     pub mod sources;
@@ -49,7 +50,8 @@ use std::process::ExitCode;
 
 use acceptance::{
     access, accounts, bad_input, bulk, costs, deletion, groups, health, history, idempotency, junk, kills,
-    links, lists, migration, order, outages, poison, positions, restarts, run, sources, tasks, versions,
+    links, lists, migration, order, outages, poison, positions, repairs, restarts, run, sources, tasks,
+    versions,
 };
 
 fn main() -> ExitCode {
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         health::trials(),
         links::trials(),
         migration::trials(),
+        repairs::trials(),
     ];
     let alone = [
         history::quiet_trials(),

@@ -8,11 +8,13 @@ mod log_in;
 mod passwords;
 mod profile;
 mod register;
+mod repair;
 mod signing;
 mod users;
 
 use std::sync::Arc;
 
+pub use self::repair::repair;
 use self::{passwords::Passwords, signing::Signer, users::Users};
 use crate::{
     clock::Clock,

@@ -14,7 +14,10 @@ use tidemark_protocol::{
     stored::{self, CorruptEntry, UserRecord},
 };
 
-use crate::{configuration::EventConfiguration, telemetry::trace_context::TraceContext};
+use crate::{configuration::EventConfiguration, damage::readable, telemetry::trace_context::TraceContext};
+
+/// Where users lie.
+pub const COLLECTION: &str = "users";
 
 /// Pages that users are spread over. Fixed for ever: a user's page follows from it.
 pub const SHARDS: u32 = 256;
@@ -58,7 +61,7 @@ pub struct NewUser {
 
 impl Users {
     pub fn new(pages: Pages, events: EventConfiguration) -> Result<Self, InvalidCollectionKey> {
-        Ok(Self { pages, collection: CollectionKey::parse("users")?, events })
+        Ok(Self { pages, collection: CollectionKey::parse(COLLECTION)?, events })
     }
 
     fn page_of(&self, username: &Username) -> PageKey {
@@ -67,10 +70,12 @@ impl Users {
         self.collection.page(number % SHARDS)
     }
 
-    pub async fn by_name(&self, username: &Username) -> Result<Option<UserRecord>, ReadUsersError> {
+    pub async fn by_name(&self, username: &Username) -> Result<Option<UserRecord>, StoreError> {
         let page = self.page_of(username);
         let view = self.pages.read(&page).await?;
-        Ok(find_by_name(view.entries(), page.number(), username)?)
+        let folded = username.folded();
+        let mut records = view.entries().iter().filter_map(|entry| readable(read(entry, page.number())));
+        Ok(records.find(|record| record.user.username.folded() == folded))
     }
 
     pub async fn by_id(&self, id: UserId) -> Result<Option<User>, ReadUsersError> {
@@ -80,13 +85,13 @@ impl Users {
     }
 
     /// The users of consecutive shards.
-    pub async fn in_shards(&self, shards: std::ops::Range<u32>) -> Result<Vec<Vec<User>>, ReadUsersError> {
+    pub async fn in_shards(&self, shards: std::ops::Range<u32>) -> Result<Vec<Vec<User>>, StoreError> {
         let pages: Vec<PageKey> = shards.clone().map(|shard| self.collection.page(shard)).collect();
         let views = self.pages.read_many(&pages).await?;
         let users = views.iter().zip(shards).map(|(view, shard)| {
-            view.entries().iter().map(|entry| Ok(read(entry, shard)?.user)).collect::<Result<Vec<_>, _>>()
+            view.entries().iter().filter_map(|entry| Some(readable(read(entry, shard))?.user)).collect()
         });
-        Ok(users.collect::<Result<_, CorruptEntry>>()?)
+        Ok(users.collect())
     }
 
     /// Registers a user, once for all calls with the same key.
@@ -99,8 +104,12 @@ impl Users {
         let number = page.number();
         let (publish, format) = (self.events.kafka_enabled, self.events.event_format.into());
         let edit = move |edit: &mut tidemark_pages::PageEdit<'_>| {
-            if find_by_name(edit.entries(), number, &new.username)?.is_some() {
-                return Err(RegistrationRefused::NameTaken);
+            let folded = new.username.folded();
+            for entry in edit.entries() {
+                // One that cannot be read is not passed over: it may have this name.
+                if read(entry, number)?.user.username.folded() == folded {
+                    return Err(RegistrationRefused::NameTaken);
+                }
             }
             let now = edit.now();
             let user = User {
@@ -142,19 +151,4 @@ impl Users {
 /// Reads a user's entry of the page with that number.
 pub fn read(entry: &Entry, page: u32) -> Result<UserRecord, CorruptEntry> {
     stored::read_user(page, &entry.id, entry.version, entry.value.clone())
-}
-
-fn find_by_name(
-    entries: &[Entry],
-    page: u32,
-    username: &Username,
-) -> Result<Option<UserRecord>, CorruptEntry> {
-    let folded = username.folded();
-    for entry in entries {
-        let record = read(entry, page)?;
-        if record.user.username.folded() == folded {
-            return Ok(Some(record));
-        }
-    }
-    Ok(None)
 }

@@ -12,7 +12,7 @@ use super::{
     change::ChangeError,
     refusals,
 };
-use crate::operations::{Answer, Call, Seen, refusals::internal};
+use crate::operations::{Answer, Call, Seen, refusals::of_damage};
 
 /// Reads the task under edit, if it is there in a version that the caller has seen.
 pub fn current(edit: &PageEdit<'_>, id: TaskId, seen: &Seen) -> Result<Task, ChangeError> {
@@ -55,7 +55,7 @@ pub async fn answer(
     let (task, replayed) = match edited {
         Once::First(task) => (task, false),
         Once::Again(FirstAnswer { entry: Some(entry), .. }) => {
-            (board::read_task(id.group(), id.page(), &entry).map_err(|fault| internal(&fault))?, true)
+            (board::read_task(id.group(), id.page(), &entry).map_err(|fault| of_damage(&fault))?, true)
         }
         // The first request changed nothing: its answer was the task as it stood.
         Once::Again(FirstAnswer { entry: None, .. }) => {
