@@ -125,9 +125,11 @@ fn mend(body: &mut Body, entries: &[(Entry, Verdict)]) {
         .iter()
         .filter_map(|(entry, verdict)| match verdict {
             Verdict::Sound => Some(entry.clone()),
-            Verdict::Replace(value) => {
-                Some(Entry { value: value.clone(), version: entry.version.saturating_add(1), ..entry.clone() })
-            }
+            Verdict::Replace(value) => Some(Entry {
+                value: value.clone(),
+                version: entry.version.saturating_add(1),
+                ..entry.clone()
+            }),
             Verdict::Remove => None,
         })
         .collect();
