@@ -72,17 +72,16 @@ enum Command {
     ///
     /// What mending does:
     ///
-    /// - An entry that breaks a rule keeps every member that does not. The others become what a new one has: a name
-    ///   is then "Damaged task" or "Damaged group", a text is empty, a status is New, a task stands where it was
-    ///   created. A comment without a text, and a user without a name, are removed. What an entry was before is
-    ///   printed in base64, but for users.
+    /// An entry that breaks a rule keeps every member that does not. The others become what a new one has: a name
+    /// is then "Damaged task" or "Damaged group", a text is empty, a status is New, a task stands where it was
+    /// created. A comment without a text, and a user without a name, are removed. What an entry was before is
+    /// printed in base64, but for users.
     ///
-    /// - A page that cannot be decoded keeps every part that can: entries, idempotency keys, events.
+    /// A page that cannot be decoded keeps every part that can: entries, idempotency keys, events.
     ///
-    /// - A summary that cannot be decoded is removed; counts are right again once their pages have been read.
+    /// A summary that cannot be decoded is removed; counts are right again once their pages have been read.
     ///
     /// A mended entry has a new version. No event is published: the history does not tell of it.
-    #[command(verbatim_doc_comment)]
     Repair {
         #[command(flatten)]
         configuration: Box<RepairConfiguration>,
