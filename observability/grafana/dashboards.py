@@ -252,6 +252,7 @@ def backend() -> dict:
             Panel("Keys read a second", {"{{role}}": f"sum by (role) (rate(state_keys_read_total{{{ROLE}}}[5m]))"}, unit="ops", stacked=True, description="What reading costs the state store: a board of 64 tasks is five keys."),
             Panel("Removed from the trash, a day", {"{{entity}}": f"sum by (entity) (increase(trash_purged_total{{{ROLE}}}[1d]))"}),
             Panel("Overtaken by another replica, a second", {"saved again": f"sum(rate(pages_conflicts_total{{{ROLE}}}[5m]))", "wrong guesses": f'sum(rate(pages_etag_guess_total{{{ROLE}, result="wrong"}}[5m]))'}, unit="ops"),
+            Panel("Stored data that cannot be read, in an hour", {"{{role}} {{kind}}": f"sum by (role, kind) (increase(damaged_entries_total{{{ROLE}}}[1h]))", "{{role}} pages": f"sum by (role) (increase(pages_unreadable_total{{{ROLE}}}[1h]))"}, thresholds=GOOD_BELOW(1), links=[("What to do", f"{RUNBOOKS}/DataDamaged.md")]),
             Panel("Changes refused, a second", {"a page is overrun": f"sum(rate(pages_overloads_total{{{ROLE}}}[5m]))", "too many events wait": f"sum(rate(pages_backlogs_total{{{ROLE}}}[5m]))"}, unit="ops", thresholds=GOOD_BELOW(0.01), links=[("What to do", f"{RUNBOOKS}/ChangesRefused.md")]),
         ],
         "The sidecar": [

@@ -36,6 +36,7 @@ mod acceptance {
     pub mod outages;
     pub mod poison;
     pub mod positions;
+    pub mod repairs;
     pub mod restarts;
     pub mod run;
     pub mod sources;
@@ -50,8 +51,8 @@ use std::process::ExitCode;
 
 use acceptance::{
     access, accounts, bad_input, bulk, closed, costs, deletion, groups, health, history, idempotency, junk,
-    kills, links, lists, migration, order, outages, poison, positions, restarts, run, sources, tasks,
-    versions,
+    kills, links, lists, migration, order, outages, poison, positions, repairs, restarts, run, sources,
+    tasks, versions,
 };
 
 fn main() -> ExitCode {
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         health::trials(),
         links::trials(),
         migration::trials(),
+        repairs::trials(),
     ];
     let alone = [
         history::quiet_trials(),

@@ -4,10 +4,16 @@
 //! fresh rank fits between any two. A new task's rank grows with time, so new tasks come last without
 //! anybody knowing which was last before. (The published crates for such indices choose the shortest rank
 //! after the last one, which would overtake every task created later.)
+//!
+//! Tasks of a group lie in several pages, and several may be moved into one place at the same moment, none of
+//! them knowing of the others. So the rank that a move makes ends with the name of its task: no two are equal,
+//! and something fits between any two of them.
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
 use jiff::Timestamp;
+
+use crate::TaskId;
 
 /// A position that always has room before it, after it, and between it and the next one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,11 +32,13 @@ pub enum InvalidRank {
 
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 const BASE: u8 = 36;
-/// Ends every rank of a creation, since a rank must not end in zero: nothing fits before `x0` and after `x`.
+/// Ends every rank, since it must not end in zero: nothing fits before `x0` and after `x`.
 const MIDDLE: char = 'i';
 
 /// Digits of the number that a rank of a creation is: milliseconds and sequence.
 const CREATION_DIGITS: usize = 14;
+/// What a creation's number stays below.
+const NUMBERS: u128 = 36_u128.pow(14);
 /// What a place must have room for before a digit is added: fewer moves then need fewer digits.
 const ROOM: u128 = 36 * 36;
 
@@ -42,20 +50,17 @@ impl Rank {
     /// enough that a page full of them has room for the tasks.
     pub const LONGEST_MADE: usize = 250;
 
-    /// The rank of a task created at `time` as number `sequence` of its commit.
+    /// The rank of a task created at `time` as number `sequence` of its group.
     pub fn of_creation(time: Timestamp, sequence: u16) -> Self {
-        let milliseconds = u128::from(time.as_millisecond().max(0).unsigned_abs());
-        Self::of_number((milliseconds << 16) | u128::from(sequence))
+        let mut rank = Self::from_digits(&digits_of(number_of(time, sequence)));
+        rank.0.push(MIDDLE);
+        rank
     }
 
-    fn of_number(number: u128) -> Self {
-        let mut digits = vec![0; CREATION_DIGITS];
-        let mut rest = number;
-        for digit in digits.iter_mut().rev() {
-            *digit = u8::try_from(rest % u128::from(BASE)).expect("a remainder of 36 fits a byte");
-            rest /= u128::from(BASE);
-        }
-        let mut rank = Self::from_digits(&digits);
+    /// The rank of a task that is moved to the place of these digits. The names of entries are of digits too.
+    fn of_moved(digits: &[u8], task: TaskId) -> Self {
+        let mut rank = Self::from_digits(digits);
+        rank.0.push_str(&task.entry());
         rank.0.push(MIDDLE);
         rank
     }
@@ -66,37 +71,28 @@ impl Rank {
         digits.take(CREATION_DIGITS).fold(0, |number, digit| number * u128::from(BASE) + u128::from(digit))
     }
 
-    /// A rank after `before`, and before every task created later than `now`. However often a task is moved
-    /// to the end, its rank is no longer than that of a new one.
-    pub fn last(before: Option<&Self>, now: Timestamp) -> Result<Self, InvalidRank> {
-        let created = Self::of_creation(now, 0);
-        match before {
-            // Another replica's clock may be ahead of ours, and many may be moved in one millisecond.
-            Some(before) if *before >= created => {
-                let next = before.number() + 1;
-                if next < u128::from(BASE).pow(14) {
-                    Ok(Self::of_number(next))
-                } else {
-                    Err(InvalidRank::NoRoom)
-                }
-            }
-            _ => Ok(created),
-        }
+    /// A rank for `task` after `before`, and before every task created later than `now`. However often tasks are
+    /// moved to the end, their ranks become no longer.
+    pub fn last(before: Option<&Self>, now: Timestamp, task: TaskId) -> Result<Self, InvalidRank> {
+        let now = number_of(now, 0);
+        // Another replica's clock may be ahead of ours, and many may be moved in one millisecond.
+        let number = before.map_or(now, |before| now.max(before.number() + 1));
+        if number < NUMBERS { Ok(Self::of_moved(&digits_of(number), task)) } else { Err(InvalidRank::NoRoom) }
     }
 
-    /// A rank before `after` and, if given, after `before`.
+    /// A rank for `task` before `after` and, if given, after `before`.
     ///
     /// Before all others there is no end of room: ranks count down as those of creations count up, and stay as
     /// short. Between two, many moves into one place go towards the same neighbour; the new rank keeps most of
     /// the room on that side, so that thousands of them cost a few digits.
-    pub fn between(before: Option<&Self>, after: &Self) -> Result<Self, InvalidRank> {
-        let low = match before {
+    pub fn between(before: Option<&Self>, after: &Self, task: TaskId) -> Result<Self, InvalidRank> {
+        let digits = match before {
             Some(before) if before >= after => return Err(InvalidRank::NotInOrder),
-            Some(before) => before.digits(),
-            None if after.number() > 1 => return Ok(Self::of_number(after.number() - 1)),
-            None => Vec::new(),
+            Some(before) => inside(&before.digits(), &after.digits()),
+            None if after.number() > 1 => digits_of(after.number() - 1).to_vec(),
+            None => inside(&[], &after.digits()),
         };
-        let rank = Self::from_digits(&inside(&low, &after.digits()));
+        let rank = Self::of_moved(&digits, task);
         if rank.0.len() <= Self::LONGEST_MADE { Ok(rank) } else { Err(InvalidRank::NoRoom) }
     }
 
@@ -113,11 +109,27 @@ impl Rank {
     }
 }
 
+/// The number of a creation: it grows with time.
+fn number_of(time: Timestamp, sequence: u16) -> u128 {
+    let milliseconds = u128::from(time.as_millisecond().max(0).unsigned_abs());
+    (milliseconds << 16) | u128::from(sequence)
+}
+
+fn digits_of(number: u128) -> [u8; CREATION_DIGITS] {
+    let mut digits = [0; CREATION_DIGITS];
+    let mut rest = number;
+    for digit in digits.iter_mut().rev() {
+        *digit = u8::try_from(rest % u128::from(BASE)).expect("a remainder of 36 fits a byte");
+        rest /= u128::from(BASE);
+    }
+    digits
+}
+
 fn digit_value(character: u8) -> Option<u8> {
     DIGITS.iter().position(|digit| *digit == character).and_then(|value| u8::try_from(value).ok())
 }
 
-/// A fraction between `low` and `high`, neither of which ends in zero.
+/// The beginning of all fractions between `low` and `high` that begin so. Neither of the two ends in zero.
 fn inside(low: &[u8], high: &[u8]) -> Vec<u8> {
     let digit = |digits: &[u8], place: usize| digits.get(place).copied().unwrap_or(0);
     // Both cut after as many digits as give enough room, counted in units of the last one.
@@ -138,9 +150,6 @@ fn inside(low: &[u8], high: &[u8]) -> Vec<u8> {
         step += u128::from(*digit);
         *digit = u8::try_from(step % u128::from(BASE)).expect("a remainder of 36 fits a byte");
         step /= u128::from(BASE);
-    }
-    while digits.last() == Some(&0) {
-        digits.pop();
     }
     digits
 }
@@ -169,6 +178,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::GroupId;
+
+    fn task(number: u64) -> TaskId {
+        TaskId::new(GroupId::INBOX, 0, number.to_be_bytes())
+    }
 
     fn at(millisecond: i64) -> Timestamp {
         Timestamp::from_millisecond(millisecond).unwrap()
@@ -184,7 +198,7 @@ mod tests {
     fn a_task_dragged_to_the_end_stays_before_tasks_created_later() {
         let last = Rank::of_creation(at(1_800_000_000_000), 0);
         for now in [1_700_000_000_000, 1_800_000_000_000, 1_800_000_000_500] {
-            let dragged = Rank::last(Some(&last), at(now)).unwrap();
+            let dragged = Rank::last(Some(&last), at(now), task(1)).unwrap();
             assert!(last < dragged && dragged < Rank::of_creation(at(1_800_000_001_000), 0), "{dragged}");
         }
     }
@@ -193,8 +207,29 @@ mod tests {
     fn a_task_dragged_to_the_end_ranks_as_one_created_now() {
         let older = Rank::of_creation(at(1_700_000_000_000), 0);
         let now = at(1_800_000_000_000);
-        assert_eq!(Rank::last(Some(&older), now), Ok(Rank::of_creation(now, 0)));
-        assert_eq!(Rank::last(None, now), Ok(Rank::of_creation(now, 0)));
+        let dragged = Rank::last(Some(&older), now, task(1)).unwrap();
+        assert_eq!(dragged.number(), Rank::of_creation(now, 0).number());
+        assert_eq!(Rank::last(None, now, task(1)), Ok(dragged));
+    }
+
+    #[test]
+    fn tasks_dropped_into_one_place_at_the_same_moment_have_room_between_them() {
+        let (low, high) = (Rank::of_creation(at(1_000), 0), Rank::of_creation(at(1_000), 1));
+        let places: [&dyn Fn(u64) -> Result<Rank, InvalidRank>; 3] = [
+            &|number| Rank::between(Some(&low), &high, task(number)),
+            &|number| Rank::between(None, &low, task(number)),
+            &|number| Rank::last(Some(&high), at(1_000), task(number)),
+        ];
+        for place in places {
+            let numbers = [0, 1, 2, 1 << 63, u64::MAX - 1, u64::MAX];
+            let mut ranks: Vec<Rank> =
+                numbers.iter().map(|number| stored(&place(*number).unwrap())).collect();
+            ranks.sort();
+            for pair in ranks.windows(2) {
+                let inside = stored(&Rank::between(Some(&pair[0]), &pair[1], task(7)).unwrap());
+                assert!(pair[0] < inside && inside < pair[1], "{pair:?} {inside}");
+            }
+        }
     }
 
     #[test]
@@ -208,8 +243,8 @@ mod tests {
     #[test]
     fn ranks_in_the_wrong_order_leave_no_room() {
         let (first, second) = (Rank::of_creation(at(1), 0), Rank::of_creation(at(2), 0));
-        assert_eq!(Rank::between(Some(&second), &first), Err(InvalidRank::NotInOrder));
-        assert_eq!(Rank::between(Some(&first), &first), Err(InvalidRank::NotInOrder));
+        assert_eq!(Rank::between(Some(&second), &first, task(1)), Err(InvalidRank::NotInOrder));
+        assert_eq!(Rank::between(Some(&first), &first, task(1)), Err(InvalidRank::NotInOrder));
     }
 
     /// Reads back what is written, as a stored task would be.
@@ -218,27 +253,27 @@ mod tests {
     }
 
     #[test]
-    fn thousands_of_moves_to_the_top_cost_no_digit() {
+    fn thousands_of_moves_to_the_top_make_no_rank_longer() {
         let created = Rank::of_creation(at(1_800_000_000_000), 0);
         let mut top = created.clone();
-        for _ in 0..20_000 {
-            let next = stored(&Rank::between(None, &top).unwrap());
+        for number in 0..20_000 {
+            let next = stored(&Rank::between(None, &top, task(number)).unwrap());
             assert!(next < top);
             top = next;
         }
-        assert_eq!(top.as_str().len(), created.as_str().len());
+        assert_eq!(top.as_str().len(), created.as_str().len() + task(1).entry().len());
     }
 
     #[test]
-    fn thousands_of_moves_to_the_end_cost_no_digit() {
+    fn thousands_of_moves_to_the_end_make_no_rank_longer() {
         let created = Rank::of_creation(at(1_800_000_000_000), 0);
         let mut end = created.clone();
-        for _ in 0..20_000 {
-            let next = stored(&Rank::last(Some(&end), at(1_700_000_000_000)).unwrap());
+        for number in 0..20_000 {
+            let next = stored(&Rank::last(Some(&end), at(1_700_000_000_000), task(number)).unwrap());
             assert!(end < next);
             end = next;
         }
-        assert_eq!(end.as_str().len(), created.as_str().len());
+        assert_eq!(end.as_str().len(), created.as_str().len() + task(1).entry().len());
     }
 
     #[test]
@@ -247,8 +282,8 @@ mod tests {
             let low = Rank::of_creation(at(1_800_000_000_000), 0);
             let high = Rank::of_creation(at(1_800_000_000_000), 1);
             let (mut below, mut above) = (low.clone(), high.clone());
-            for _ in 0..20_000 {
-                let next = stored(&Rank::between(Some(&below), &above).unwrap());
+            for number in 0..20_000 {
+                let next = stored(&Rank::between(Some(&below), &above, task(number)).unwrap());
                 assert!(below < next && next < above);
                 if upwards { below = next } else { above = next }
             }
@@ -263,7 +298,7 @@ mod tests {
         let mut above = Rank::of_creation(at(1), 1);
         for number in 0.. {
             // Always between the last two: the worst that can be done to a place.
-            match Rank::between(Some(&below), &above) {
+            match Rank::between(Some(&below), &above, task(number)) {
                 Ok(next) if number % 2 == 0 => below = stored(&next),
                 Ok(next) => above = stored(&next),
                 Err(fault) => {
@@ -278,11 +313,11 @@ mod tests {
     #[test]
     fn at_the_ends_of_all_ranks_there_is_no_room_rather_than_a_wrong_place() {
         let highest: Rank = "z".repeat(20).parse().unwrap();
-        assert_eq!(Rank::last(Some(&highest), at(1)), Err(InvalidRank::NoRoom));
+        assert_eq!(Rank::last(Some(&highest), at(1), task(1)), Err(InvalidRank::NoRoom));
         let lowest: Rank = format!("{}1", "0".repeat(Rank::LONGEST_MADE)).parse().unwrap();
-        assert_eq!(Rank::between(None, &lowest), Err(InvalidRank::NoRoom));
+        assert_eq!(Rank::between(None, &lowest, task(1)), Err(InvalidRank::NoRoom));
         let low: Rank = "00000000000001".parse().unwrap();
-        assert!(Rank::between(None, &low).unwrap() < low);
+        assert!(Rank::between(None, &low, task(1)).unwrap() < low);
     }
 
     proptest! {
@@ -290,13 +325,15 @@ mod tests {
         fn a_rank_lies_between_any_two_that_leave_room(
             one in "[0-9a-z]{0,30}[1-9a-z]",
             other in "[0-9a-z]{0,30}[1-9a-z]",
+            number: u64,
         ) {
+            let task = task(number);
             let (one, other): (Rank, Rank) = (one.parse().unwrap(), other.parse().unwrap());
             let (low, high) = if one < other { (&one, &other) } else { (&other, &one) };
             prop_assume!(low != high);
-            let between = stored(&Rank::between(Some(low), high).unwrap());
+            let between = stored(&Rank::between(Some(low), high, task).unwrap());
             prop_assert!(*low < between && between < *high, "{between}");
-            prop_assert!(stored(&Rank::between(None, low).unwrap()) < *low);
+            prop_assert!(stored(&Rank::between(None, low, task).unwrap()) < *low);
         }
 
         #[test]
@@ -309,12 +346,12 @@ mod tests {
         #[test]
         fn there_is_always_room_between_neighbours(moves in prop::collection::vec(0usize..64, 0..300)) {
             let mut ranks = vec![Rank::of_creation(at(1), 0)];
-            for place in moves {
+            for (number, place) in (0..).zip(moves) {
                 let place = place % (ranks.len() + 1);
                 let before = place.checked_sub(1).map(|previous| &ranks[previous]);
                 let rank = match ranks.get(place) {
-                    Some(after) => Rank::between(before, after).unwrap(),
-                    None => Rank::last(before, at(1)).unwrap(),
+                    Some(after) => Rank::between(before, after, task(number)).unwrap(),
+                    None => Rank::last(before, at(1), task(number)).unwrap(),
                 };
                 ranks.insert(place, rank);
             }

@@ -76,6 +76,7 @@ mod random;
 mod reader;
 mod register;
 mod relay;
+mod repair;
 mod shards;
 mod summary;
 mod sweeper;
@@ -109,6 +110,7 @@ pub use port::{
     CallContext, CaptureContext, Clock, OutboxEvent, PageWork, Precondition, PublishError, Publisher,
     SaveError, StateStore, StoreError, Versioned, Work,
 };
+pub use repair::{Examined, Repair, Use, Verdict};
 pub use summary::LARGEST_PAGE;
 
 /// What the pages need from outside.

@@ -85,7 +85,7 @@ impl KeyRecord {
 
 /// The last save of one process: answers "did my save land?" however many others have saved since.
 #[derive(Clone, Copy, PartialEq, Message)]
-struct Commit {
+pub(crate) struct Commit {
     #[prost(fixed64, tag = "1")]
     process: u64,
     /// The number the process gave this save; never reused by it.
@@ -116,15 +116,15 @@ pub(crate) struct Body {
     #[prost(message, repeated, tag = "6")]
     pub(crate) keys: Vec<KeyRecord>,
     #[prost(message, repeated, tag = "7")]
-    commits: Vec<Commit>,
+    pub(crate) commits: Vec<Commit>,
     /// Encoded [`Event`]s: encoded once, when they are made.
     #[prost(bytes = "bytes", repeated, tag = "8")]
-    outbox: Vec<Bytes>,
+    pub(crate) outbox: Vec<Bytes>,
     #[prost(string, repeated, tag = "9")]
     pub(crate) pending: Vec<String>,
     /// Of the layout: [`FORMAT`] with every save. 0 had no numbers, no answers, and no time of its beginning.
     #[prost(uint32, tag = "10")]
-    format: u32,
+    pub(crate) format: u32,
     /// What the first entry that was appended here got, or would have got. 0: nothing was appended here yet,
     /// or only in format 0.
     #[prost(uint64, tag = "11")]
@@ -138,7 +138,7 @@ pub(crate) struct Body {
 }
 
 /// The layout that this program writes. It reads all up to it.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// What every layout has in common.
 #[derive(Clone, PartialEq, Message)]
@@ -443,6 +443,11 @@ fn decode_event(key: &PageKey, encoded: &Bytes) -> Result<Arc<OutboxEvent>, Stor
         attributes: event.attributes.into_iter().map(|attribute| (attribute.name, attribute.value)).collect(),
         payload: event.payload,
     }))
+}
+
+/// Whether this is an event of an outbox.
+pub(crate) fn is_event(encoded: &Bytes) -> bool {
+    Event::decode(encoded.clone()).is_ok()
 }
 
 /// The item was written by a later version of the program.

@@ -71,6 +71,7 @@ impl StoreError {
 
     /// The item is damaged, or was written by a later version of the program: asking again does not help.
     pub fn unreadable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        metrics::counter!("pages_unreadable_total").increment(1);
         Self { is_unreadable: true, cause: Arc::from(cause.into()) }
     }
 

@@ -9,6 +9,7 @@ mod model;
 mod numbers;
 mod reads;
 mod relaying;
+mod repair;
 mod summaries;
 mod sweeping;
 mod world;

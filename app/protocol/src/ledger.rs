@@ -394,7 +394,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::damage::any_or_damaged;
+    use crate::{damage::any_or_damaged, strange};
 
     fn at(millisecond: i64) -> Timestamp {
         Timestamp::from_millisecond(millisecond).unwrap()
@@ -660,6 +660,37 @@ mod tests {
             today.into_iter().chain([written_by_the_first_release(&event)])
         });
         written.chain(SCHEMAS.map(|(id, _)| [[0].as_slice(), &id.to_be_bytes()].concat())).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn whatever_may_be_told_can_be_read(
+            group in strange::group(),
+            before in strange::task(),
+            after in strange::task(),
+            comment in strange::comment(),
+            user in strange::user(),
+            actor in strange::actor(),
+        ) {
+            let name = || group.name.as_str().to_owned();
+            let after = Task { id: before.id, ..after };
+            let changes = [
+                Change::GroupUpdated { before: group.clone(), after: group.clone() },
+                Change::GroupDeleted { group: group.clone(), version: group.version },
+                Change::TaskUpdated { before: before.clone(), after, group_name: name() },
+                Change::TaskDeleted { version: before.version, group_name: name(), task: before },
+                Change::TaskCommented { comment, task_name: name(), group_name: name(), version: u64::MAX },
+                Change::UserRegistered { user },
+            ];
+            for change in changes {
+                let event = Event { actor: actor.clone(), ..event(change) };
+                for format in [Format::Avro, Format::Json] {
+                    prop_assert_eq!(decode(&encode(&event, format)).unwrap(), HistoryEvent::from(&event));
+                }
+            }
+        }
     }
 
     proptest! {

@@ -8,6 +8,8 @@
 mod damage;
 pub mod ledger;
 pub mod stored;
+#[cfg(test)]
+mod strange;
 
 pub mod accounts {
     //! What the accounts role does for the other roles.

@@ -12,6 +12,10 @@ use tidemark_domain::{
     user::{DisplayName, Username},
 };
 
+mod salvage;
+
+pub use salvage::{Salvage, salvage_comment, salvage_group, salvage_task, salvage_user};
+
 mod wire {
     tonic::include_proto!("tidemark.stored.v1");
 }
@@ -24,6 +28,13 @@ pub struct CorruptEntry {
     entry: String,
     #[source]
     cause: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl CorruptEntry {
+    /// What it would have been.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
 }
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -56,7 +67,7 @@ pub fn read_deletion(entry: &str, bytes: Bytes) -> Result<Option<Deletion>, Corr
             action_id: deleted.action_id.parse()?,
         }))
     };
-    read().map_err(corrupt("deletion of", entry))
+    read().map_err(corrupt("deletion", entry))
 }
 
 /// `deleted` is for what lies in the trash.
@@ -208,7 +219,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::damage::any_or_damaged;
+    use crate::{damage::any_or_damaged, strange};
 
     fn task() -> Task {
         Task {
@@ -270,6 +281,32 @@ mod tests {
         }
     }
 
+    /// What an entry is after it was mended.
+    fn saved(bytes: &Bytes, salvage: Salvage) -> Option<Bytes> {
+        match salvage {
+            Salvage::Sound => Some(bytes.clone()),
+            Salvage::Mended(_, bytes) => Some(bytes),
+            Salvage::Lost(_) => None,
+        }
+    }
+
+    #[test]
+    fn a_member_that_breaks_a_rule_does_not_take_the_others_along() {
+        let task = task();
+        let (group, page, entry) = (task.id.group(), task.id.page(), task.id.entry());
+        let mut stored = wire::Task::decode(write_task(&task, None)).unwrap();
+        stored.rank = "0".repeat(1_001);
+        stored.name = "\u{1}".to_owned();
+        let bytes = Bytes::from(stored.encode_to_vec());
+        let Salvage::Mended(fault, bytes) = salvage_task(group, page, &entry, &bytes, None) else {
+            panic!("it was not mended")
+        };
+        assert_eq!(fault.kind(), "task");
+        let mended = read(&task, bytes).unwrap();
+        let rank = Rank::last(None, task.created_at, task.id).unwrap();
+        assert_eq!(mended, Task { name: TaskName::parse("Damaged task").unwrap(), rank, ..task });
+    }
+
     fn good() -> Vec<Vec<u8>> {
         let (task, user) = (task(), user());
         let group = Group {
@@ -298,6 +335,65 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn whatever_may_be_written_can_be_read(
+            group in strange::group(),
+            task in strange::task(),
+            comment in strange::comment(),
+            user in strange::user(),
+            deleted in strange::deletion(),
+        ) {
+            for deleted in [None, Some(&deleted)] {
+                let bytes = write_group(&group, deleted);
+                let lies_there = read_deletion("x", bytes.clone()).unwrap();
+                prop_assert_eq!(lies_there.as_ref(), deleted);
+                let (page, entry, version) = (group.id.page(), group.id.entry(), group.version);
+                prop_assert_eq!(&read_group(page, &entry, version, bytes).unwrap(), &group);
+                let bytes = write_task(&task, deleted);
+                let lies_there = read_deletion("x", bytes.clone()).unwrap();
+                prop_assert_eq!(lies_there.as_ref(), deleted);
+                prop_assert_eq!(&read(&task, bytes).unwrap(), &task);
+            }
+            let (page, entry) = (comment.id.page(), comment.id.entry());
+            let read = read_comment(comment.id.task(), page, &entry, write_comment(&comment));
+            prop_assert_eq!(read.unwrap(), comment);
+            let read = read_user(user.id.page(), &user.id.entry(), user.version, write_user(&user, "$"));
+            prop_assert_eq!(read.unwrap().user, user);
+        }
+
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_salvaged_can_be_read(
+            bytes in any_or_damaged(good()),
+            entry in prop_oneof![3 => Just(task().id.entry()), 1 => any::<String>()],
+            in_trash: bool,
+        ) {
+            let bytes = Bytes::from(bytes);
+            let task = task();
+            let (group, page) = (task.id.group(), task.id.page());
+            let trashed_at = in_trash.then_some(task.updated_at);
+            let is_there = |bytes: &Bytes| !in_trash || read_deletion(&entry, bytes.clone()).unwrap().is_some();
+            if let Some(bytes) = saved(&bytes, salvage_group(page, &entry, &bytes, trashed_at)) {
+                prop_assert!(read_group(page, &entry, 1, bytes.clone()).is_ok() && is_there(&bytes));
+            }
+            if let Some(bytes) = saved(&bytes, salvage_task(group, page, &entry, &bytes, trashed_at)) {
+                prop_assert!(read_task(group, page, &entry, 1, bytes.clone()).is_ok() && is_there(&bytes));
+            } else {
+                // Whatever lies under the name of a task, the task is kept.
+                prop_assert!(unique_part(&entry).is_err());
+            }
+            if let Some(bytes) = saved(&bytes, salvage_comment(task.id, page, &entry, &bytes)) {
+                prop_assert!(read_comment(task.id, page, &entry, bytes).is_ok());
+            }
+            if let Some(bytes) = saved(&bytes, salvage_user(page, &entry, &bytes)) {
+                prop_assert!(read_user(page, &entry, 1, bytes).is_ok());
+            }
+        }
+
         #[test]
         fn any_stored_bytes_are_read_or_refused(
             bytes in any_or_damaged(good()),

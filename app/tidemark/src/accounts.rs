@@ -9,14 +9,15 @@ mod log_in;
 mod passwords;
 mod profile;
 mod register;
+mod repair;
 mod signing;
 mod users;
 
 use std::sync::Arc;
 
-pub use create_user::create_user;
 use tidemark_pages::Pages;
 
+pub use self::{create_user::create_user, repair::repair};
 use self::{passwords::Passwords, signing::Signer, users::Users};
 use crate::{
     clock::Clock,

@@ -76,6 +76,22 @@ pub struct MigrateConfiguration {
     pub telemetry: TelemetryConfiguration,
 }
 
+/// Everything that `tidemark repair` can be told.
+#[derive(Debug, Args)]
+pub struct RepairConfiguration {
+    /// Mend what is damaged; without, it is only listed
+    #[arg(long)]
+    pub mend: bool,
+    /// The workspaces to look through
+    #[arg(long = "workspace", default_value = "default")]
+    pub workspaces: Vec<String>,
+
+    #[command(flatten)]
+    pub sidecar: SidecarConfiguration,
+    #[command(flatten)]
+    pub state: StateConfiguration,
+}
+
 /// The name becomes part of storage keys.
 fn instance_name(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');

@@ -5,6 +5,7 @@
 mod accounts;
 mod clock;
 mod configuration;
+mod damage;
 mod dapr;
 mod demonstration;
 mod foundation;
@@ -15,6 +16,7 @@ mod http;
 mod identity;
 mod notifications;
 mod operations;
+mod repair;
 mod roles;
 mod seed;
 mod serve;
@@ -24,7 +26,7 @@ mod telemetry;
 use std::{io::IsTerminal, net::SocketAddr, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use configuration::{MigrateConfiguration, ServeConfiguration};
+use configuration::{MigrateConfiguration, RepairConfiguration, ServeConfiguration};
 use roles::RoleName;
 use tidemark_api::{Role, accounts::Register, values::Secret};
 use uuid::Uuid;
@@ -62,6 +64,28 @@ enum Command {
     Migrate {
         #[command(flatten)]
         configuration: Box<MigrateConfiguration>,
+    },
+    /// List what is damaged in the state store, and mend it on request
+    ///
+    /// Looks at all pages of users, groups, tasks, comments and the trash, through the sidecar, and prints a line for
+    /// each fault. It may run beside the replicas that serve, and any number of times. Without --mend nothing is
+    /// changed, and the exit code is 1 if something is damaged.
+    ///
+    /// What mending does:
+    ///
+    /// An entry that breaks a rule keeps every member that does not. The others become what a new one has: a name
+    /// is then "Damaged task" or "Damaged group", a text is empty, a status is New, a task stands where it was
+    /// created. A comment without a text, and a user without a name, are removed. What an entry was before is
+    /// printed in base64, but for users.
+    ///
+    /// A page that cannot be decoded keeps every part that can: entries, idempotency keys, events.
+    ///
+    /// A summary that cannot be decoded is removed; counts are right again once their pages have been read.
+    ///
+    /// A mended entry has a new version. No event is published: the history does not tell of it.
+    Repair {
+        #[command(flatten)]
+        configuration: Box<RepairConfiguration>,
     },
     /// Print the OpenAPI document of all operations
     Openapi,
@@ -107,6 +131,7 @@ async fn main() -> ExitCode {
         }
         Command::Config { describe, configuration } => check_configuration(describe, &configuration),
         Command::Migrate { configuration } => migrate(&configuration).await,
+        Command::Repair { configuration } => repair::run(&configuration).await,
         Command::Openapi => {
             println!("{:#}", operations::openapi::document());
             Ok(())

@@ -24,6 +24,7 @@ mod move_task;
 mod purge;
 mod reading;
 mod refusals;
+mod repair;
 mod restore_group;
 mod restore_task;
 mod show_group;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tidemark_pages::Pages;
 
+pub use self::repair::{repair, repair_trash};
 use self::{board::Board, purge::Finisher};
 use crate::{
     dapr::{Message, StateComponent, TopicPublisher},

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use tidemark_acceptance::Outcome;
 
@@ -16,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
         a_task_dropped_without_neighbours_stands_last,
         a_task_is_dropped_in_another_column,
         a_hundred_drops_into_one_gap_keep_the_order,
+        tasks_dropped_into_one_gap_at_the_same_moment_have_room_between_them,
         a_neighbour_must_be_another_task_of_the_group,
         neighbours_must_stand_in_order,
         a_stale_drop_is_refused,
@@ -96,6 +98,29 @@ async fn a_hundred_drops_into_one_gap_keep_the_order(world: Arc<World>) -> Outco
         let body = json!({ "after": column.tasks[staying], "before": column.tasks[3] });
         column.drop_task(moving, &body).await?.expect(200);
         assert_eq!(column.order().await?, [0, staying, moving, 3]);
+    }
+    Ok(())
+}
+
+async fn tasks_dropped_into_one_gap_at_the_same_moment_have_room_between_them(world: Arc<World>) -> Outcome {
+    let column = Column::of(&world, 9).await?;
+    // Into the gap between two of them, before all, and after all.
+    for body in [
+        json!({ "after": column.tasks[0], "before": column.tasks[1] }),
+        json!({ "before": column.tasks[0] }),
+        json!({}),
+    ] {
+        let dropped = try_join_all((2..8).map(|task| column.drop_task(task, &body))).await?;
+        let mut ranks: Vec<String> =
+            dropped.into_iter().map(|answer| answer.expect(200).json()["task"]["rank"].to_string()).collect();
+        ranks.sort_unstable();
+        ranks.dedup();
+        assert_eq!(ranks.len(), 6, "{ranks:?}");
+        let order = column.order().await?;
+        for pair in order.windows(2).filter(|pair| !pair.contains(&8)) {
+            let body = json!({ "after": column.tasks[pair[0]], "before": column.tasks[pair[1]] });
+            column.drop_task(8, &body).await?.expect(200);
+        }
     }
     Ok(())
 }

@@ -93,7 +93,8 @@ impl World {
         self.somebody(&unique("workspace"))
     }
 
-    fn somebody(&self, workspace: &str) -> Outcome<Api> {
+    /// Somebody in that workspace.
+    pub fn somebody(&self, workspace: &str) -> Outcome<Api> {
         let id = UserId::new(0, rand::random()).to_string();
         let changes =
             json!({ "sub": id, "userId": id, "username": unique("somebody"), "workspace": workspace });

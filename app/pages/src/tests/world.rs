@@ -625,6 +625,11 @@ impl World {
         Replica { pages, fate }
     }
 
+    /// The store as somebody beside the replicas has it.
+    pub fn store(&self) -> impl StateStore {
+        ReplicaStore { memory: self.memory.clone(), fate: Arc::new(Fate::new(0)), counts_etags: true }
+    }
+
     /// Waits until that many deliveries have been made.
     pub async fn deliveries(&self, count: usize) -> Vec<Delivery> {
         loop {

@@ -7,8 +7,8 @@ use tidemark_api::{
     accounts::{ListUsers, ListedUser, UserList},
 };
 
-use super::{AccountsRole, log_in::refuse_read, users::SHARDS};
-use crate::operations::{Answer, Call, paging};
+use super::{AccountsRole, users::SHARDS};
+use crate::operations::{Answer, Call, paging, refusals::of_read};
 
 /// Shards read by one request to the store.
 const STEP: u32 = 64;
@@ -26,7 +26,7 @@ pub async fn list_users(
     let mut users = Vec::new();
     while shard < SHARDS {
         let end = shard.saturating_add(STEP).min(SHARDS);
-        let read = role.users.in_shards(shard..end).await.map_err(|fault| refuse_read(&fault))?;
+        let read = role.users.in_shards(shard..end).await.map_err(|fault| of_read(&fault))?;
         for (number, shard_users) in (shard..end).zip(read) {
             for (index, user) in shard_users.iter().enumerate().skip(skip) {
                 if users.len() == limit {

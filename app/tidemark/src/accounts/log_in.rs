@@ -20,7 +20,7 @@ pub async fn log_in(role: Arc<AccountsRole>, call: Call, input: LogIn) -> Result
     let Some(username) = username else { return Err(check.refusal()) };
     check.passed()?;
 
-    let record = role.users.by_name(&username).await.map_err(|fault| refuse_read(&fault))?;
+    let record = role.users.by_name(&username).await.map_err(|fault| refusals::of_read(&fault))?;
     let hash = record.as_ref().map(|record| record.password_hash.clone());
     let password = Password::offered(&input.password.0);
     let matches = role.passwords.verify(password, hash).await.map_err(|fault| refuse(&fault))?;
@@ -61,6 +61,6 @@ pub fn refuse(fault: &PasswordsError) -> Refusal {
 pub fn refuse_read(fault: &ReadUsersError) -> Refusal {
     match fault {
         ReadUsersError::Store(cause) => refusals::of_read(cause),
-        ReadUsersError::Corrupt(cause) => refusals::internal(cause),
+        ReadUsersError::Corrupt(cause) => refusals::of_damage(cause),
     }
 }

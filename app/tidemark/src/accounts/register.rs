@@ -61,7 +61,7 @@ fn refuse(fault: EditError<RegistrationRefused>) -> Refusal {
         EditError::Rejected(RegistrationRefused::NameTaken) => {
             Refusal::new(Reason::UsernameTaken, "this user name is taken, or looks like one that is")
         }
-        EditError::Rejected(RegistrationRefused::Corrupt(fault)) => refusals::internal(&fault),
+        EditError::Rejected(RegistrationRefused::Corrupt(fault)) => refusals::of_damage(&fault),
         other => refusals::of_edit(other),
     }
 }

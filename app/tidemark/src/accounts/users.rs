@@ -14,7 +14,10 @@ use tidemark_protocol::{
     stored::{self, CorruptEntry, UserRecord},
 };
 
-use crate::{configuration::EventConfiguration, telemetry::trace_context::TraceContext};
+use crate::{configuration::EventConfiguration, damage::readable, telemetry::trace_context::TraceContext};
+
+/// Where users lie.
+pub const COLLECTION: &str = "users";
 
 /// Pages that users are spread over. Fixed for ever: a user's page follows from it and from what the name looks
 /// like, so that two registrations of names that look alike meet in one compare-and-set.
@@ -59,7 +62,7 @@ pub struct NewUser {
 
 impl Users {
     pub fn new(pages: Pages, events: EventConfiguration) -> Result<Self, InvalidCollectionKey> {
-        Ok(Self { pages, collection: CollectionKey::parse("users")?, events })
+        Ok(Self { pages, collection: CollectionKey::parse(COLLECTION)?, events })
     }
 
     fn page_of(&self, form: &str) -> PageKey {
@@ -68,16 +71,16 @@ impl Users {
         self.collection.page(number % SHARDS)
     }
 
-    pub async fn by_name(&self, username: &Username) -> Result<Option<UserRecord>, ReadUsersError> {
+    pub async fn by_name(&self, username: &Username) -> Result<Option<UserRecord>, StoreError> {
         let folded = username.folded();
         // Those who registered when names that look alike were let in lie where the name itself leads.
         let pages = [self.page_of(&username.likeness()), self.page_of(&folded)];
         let views = self.pages.read_many(&pages).await?;
-        let mut found = None;
-        for (view, page) in views.iter().zip(&pages) {
-            found = found.or(find(view.entries(), page.number(), |name| name.folded() == folded)?);
-        }
-        Ok(found)
+        let records = views.iter().zip(&pages).flat_map(|(view, page)| {
+            view.entries().iter().filter_map(|entry| readable(read(entry, page.number())))
+        });
+        // The last one: all are looked at, so that how long a log-in takes does not tell whether there is such a user.
+        Ok(records.filter(|record| record.user.username.folded() == folded).last())
     }
 
     pub async fn by_id(&self, id: UserId) -> Result<Option<User>, ReadUsersError> {
@@ -87,13 +90,13 @@ impl Users {
     }
 
     /// The users of consecutive shards.
-    pub async fn in_shards(&self, shards: std::ops::Range<u32>) -> Result<Vec<Vec<User>>, ReadUsersError> {
+    pub async fn in_shards(&self, shards: std::ops::Range<u32>) -> Result<Vec<Vec<User>>, StoreError> {
         let pages: Vec<PageKey> = shards.clone().map(|shard| self.collection.page(shard)).collect();
         let views = self.pages.read_many(&pages).await?;
         let users = views.iter().zip(shards).map(|(view, shard)| {
-            view.entries().iter().map(|entry| Ok(read(entry, shard)?.user)).collect::<Result<Vec<_>, _>>()
+            view.entries().iter().filter_map(|entry| Some(readable(read(entry, shard))?.user)).collect()
         });
-        Ok(users.collect::<Result<_, CorruptEntry>>()?)
+        Ok(users.collect())
     }
 
     /// Registers a user, once for all calls with the same key.
@@ -159,19 +162,17 @@ pub fn read(entry: &Entry, page: u32) -> Result<UserRecord, CorruptEntry> {
     stored::read_user(page, &entry.id, entry.version, entry.value.clone())
 }
 
-/// Looks at all entries also after the right one: how long a log-in takes does not tell whether there is such a
-/// user.
+/// The user that is meant. An entry that cannot be read is not passed over: it may be the one.
 fn find(
     entries: &[Entry],
     page: u32,
     is_meant: impl Fn(&Username) -> bool,
 ) -> Result<Option<UserRecord>, CorruptEntry> {
-    let mut found = None;
     for entry in entries {
         let record = read(entry, page)?;
         if is_meant(&record.user.username) {
-            found = Some(record);
+            return Ok(Some(record));
         }
     }
-    Ok(found)
+    Ok(None)
 }

@@ -1,6 +1,6 @@
 //! What tells one request from another, so that a repeat gets the first answer instead of acting twice.
 
-use std::{error::Error, sync::Arc};
+use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret, SecretString};
@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tidemark_api::{Operation, Refusal};
 use tidemark_domain::UserId;
 use tidemark_pages::{Entry, Once};
+use tidemark_protocol::stored::CorruptEntry;
 
 use super::refusals;
 
@@ -82,15 +83,15 @@ impl Default for Fingerprints {
 
 /// What was made, now or by the first call with the same key, and whether that was so: `read` reads it as the first call
 /// left it in the page of that number.
-pub fn made<T, F: Error + 'static>(
+pub fn made<T>(
     made: Once<T>,
-    read: impl FnOnce(u32, &Entry) -> Result<T, F>,
+    read: impl FnOnce(u32, &Entry) -> Result<T, CorruptEntry>,
 ) -> Result<(T, bool), Refusal> {
     match made {
         Once::First(made) => Ok((made, false)),
         Once::Again(first) => {
             let entry = first.entry.ok_or_else(Refusal::internal)?;
-            let made = read(first.page.number(), &entry).map_err(|fault| refusals::internal(&fault))?;
+            let made = read(first.page.number(), &entry).map_err(|fault| refusals::of_damage(&fault))?;
             Ok((made, true))
         }
     }

@@ -4,9 +4,10 @@ use std::error::Error;
 
 use tidemark_api::{Reason, Refusal};
 use tidemark_pages::{EditError, Limit, StoreError};
+use tidemark_protocol::stored::CorruptEntry;
 use tracing::{error, warn};
 
-use crate::telemetry::WithCauses;
+use crate::{damage, telemetry::WithCauses};
 
 /// Logs the cause of an internal error, and makes the refusal that hides it.
 pub fn internal(fault: &(dyn Error + 'static)) -> Refusal {
@@ -49,6 +50,12 @@ pub fn of_edit<R>(fault: EditError<R>) -> Refusal {
             &cause,
         ),
     }
+}
+
+/// The refusal behind a stored entry that cannot be read and is asked for itself.
+pub fn of_damage(fault: &CorruptEntry) -> Refusal {
+    damage::report(fault);
+    Refusal::internal()
 }
 
 /// The refusal behind a failed read. What lies there and cannot be read will not be readable after a pause.

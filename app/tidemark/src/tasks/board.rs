@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::reading::{Reading, ready};
 use crate::{
-    clock::Clock, configuration::EventConfiguration, identity::Caller, operations::Call,
+    clock::Clock, configuration::EventConfiguration, damage::readable, identity::Caller, operations::Call,
     telemetry::trace_context::TraceContext,
 };
 
@@ -78,7 +78,7 @@ impl Board {
                 return Ok(Poll::Pending);
             };
             let Some((_, task)) = task else { return Ok(Poll::Ready(None)) };
-            let comments = comments.first(id)?;
+            let comments = comments.first(id);
             Ok(Poll::Ready(Some(Card { task, comments })))
         })
         .await
@@ -91,7 +91,7 @@ impl Board {
             Reading::run(&self.pages, |reading| Ok(ready(task_pages(reading, &collection, |_, _| {}))));
         let mut tasks = Vec::new();
         for view in views.await? {
-            tasks.extend(live_tasks(group, &view)?);
+            tasks.extend(live_tasks(group, &view));
         }
         tasks.sort_by(by_rank);
         Ok(tasks)
@@ -113,8 +113,8 @@ impl Board {
     ) -> Result<Option<(Group, Vec<Card>)>, ReadError> {
         let shown = Reading::run(&self.pages, |reading| {
             let page = reading.page(groups_of(workspace).page(id.page()));
-            let cards = cards(reading, workspace, id)?;
-            let (Some(page), Poll::Ready(cards)) = (page, cards) else { return Ok(Poll::Pending) };
+            let cards = cards(reading, workspace, id);
+            let (Some(page), Some(cards)) = (page, cards) else { return Ok(Poll::Pending) };
             Ok(Poll::Ready(group_in(&page, id)?.map(|group| (group, cards))))
         });
         shown.await
@@ -127,7 +127,7 @@ impl Board {
         workspace: &Workspace,
         groups: &[GroupId],
     ) -> Result<Vec<Vec<Card>>, ReadError> {
-        Reading::run(&self.pages, |reading| all_cards(reading, workspace, groups)).await
+        Reading::run(&self.pages, |reading| Ok(ready(all_cards(reading, workspace, groups)))).await
     }
 
     /// Appends; what is refused since the collection is full is tried once more after other replicas' counts are known.
@@ -215,19 +215,22 @@ impl Comments {
     }
 
     /// The comments in the pages that follow each other from the first.
-    pub fn first(&self, task: TaskId) -> Result<FirstComments, CorruptEntry> {
-        let (mut comments, mut page) = (Vec::new(), 0);
+    pub fn first(&self, task: TaskId) -> FirstComments {
+        let label = task.entry();
+        let (mut comments, mut passed, mut page) = (Vec::new(), 0, 0);
         for view in &self.read {
             if view.key().number() > page {
                 break;
             }
-            comments.extend(read_comments(task, view)?);
+            for entry in view.entries().iter().filter(|entry| entry.label == label) {
+                comments.extend(readable(read_comment(task, page, entry)));
+                passed += 1;
+            }
             page += 1;
         }
         let count = self.count(task);
-        let more = count > comments.len() as u64;
-        let next = more.then_some(AfterComment { page, number: 0 });
-        Ok(FirstComments { comments, count, next })
+        let next = (count > passed).then_some(AfterComment { page, number: 0 });
+        FirstComments { comments, count, next }
     }
 }
 
@@ -260,10 +263,10 @@ pub fn group_in(view: &PageView, id: GroupId) -> Result<Option<Group>, ReadError
     Ok(entry.map(|entry| read_group(id.page(), entry)).transpose()?)
 }
 
-/// The tasks of the page that are not in the trash.
-pub fn live_tasks(group: GroupId, view: &PageView) -> Result<Vec<Task>, CorruptEntry> {
+/// The tasks of the page that are not in the trash and can be read.
+pub fn live_tasks(group: GroupId, view: &PageView) -> Vec<Task> {
     let live = view.entries().iter().filter(|entry| entry.label != TRASH);
-    live.map(|entry| read_task(group, view.key().number(), entry)).collect()
+    live.filter_map(|entry| readable(read_task(group, view.key().number(), entry))).collect()
 }
 
 /// The pages of a group's tasks, once they are read; `along` asks for what belongs to one of them. Pages that are
@@ -278,39 +281,29 @@ fn task_pages(
     reading.collection(collection, 0, has_live, along).map(|(_, pages)| pages)
 }
 
-fn all_cards(
-    reading: &mut Reading,
-    workspace: &Workspace,
-    groups: &[GroupId],
-) -> Result<Poll<Vec<Vec<Card>>>, ReadError> {
-    let mut boards = Vec::with_capacity(groups.len());
-    for group in groups {
-        if let Poll::Ready(cards) = cards(reading, workspace, *group)? {
-            boards.push(cards);
-        }
-    }
-    Ok(if boards.len() == groups.len() { Poll::Ready(boards) } else { Poll::Pending })
+fn all_cards(reading: &mut Reading, workspace: &Workspace, groups: &[GroupId]) -> Option<Vec<Vec<Card>>> {
+    // Each is asked for, also after one that has yet to be read.
+    let boards: Vec<_> = groups.iter().map(|group| cards(reading, workspace, *group)).collect();
+    boards.into_iter().collect()
 }
 
 /// The cards of one board.
-fn cards(reading: &mut Reading, workspace: &Workspace, group: GroupId) -> Result<Poll<Vec<Card>>, ReadError> {
+fn cards(reading: &mut Reading, workspace: &Workspace, group: GroupId) -> Option<Vec<Card>> {
     let ask_for_comments = |reading: &mut Reading, number: u32| {
         Comments::read(reading, &comments_of(workspace, group, number));
     };
-    let Some(views) = task_pages(reading, &tasks_of(workspace, group), ask_for_comments) else {
-        return Ok(Poll::Pending);
-    };
+    let views = task_pages(reading, &tasks_of(workspace, group), ask_for_comments)?;
     let mut cards = Vec::new();
     let mut is_complete = true;
     for view in views {
-        let tasks = live_tasks(group, &view)?;
+        let tasks = live_tasks(group, &view);
         if tasks.is_empty() {
             continue;
         }
         match Comments::read(reading, &comments_of(workspace, group, view.key().number())) {
             Some(comments) => {
                 for task in tasks {
-                    let comments = comments.first(task.id)?;
+                    let comments = comments.first(task.id);
                     cards.push(Card { task, comments });
                 }
             }
@@ -318,7 +311,7 @@ fn cards(reading: &mut Reading, workspace: &Workspace, group: GroupId) -> Result
         }
     }
     cards.sort_by(|a, b| by_rank(&a.task, &b.task));
-    Ok(if is_complete { Poll::Ready(cards) } else { Poll::Pending })
+    is_complete.then_some(cards)
 }
 
 fn by_rank(a: &Task, b: &Task) -> Ordering {
@@ -379,13 +372,6 @@ pub fn group_created_at(page: u32) -> impl Fn(&Entry) -> Option<i64> {
 
 pub fn read_task(group: GroupId, page: u32, entry: &Entry) -> Result<Task, CorruptEntry> {
     stored::read_task(group, page, &entry.id, entry.version, entry.value.clone())
-}
-
-/// The comments on the task in a page of comments.
-pub fn read_comments(task: TaskId, view: &PageView) -> Result<Vec<Comment>, CorruptEntry> {
-    let label = task.entry();
-    let comments = view.entries().iter().filter(|entry| entry.label == label);
-    comments.map(|entry| read_comment(task, view.key().number(), entry)).collect()
 }
 
 pub fn read_comment(task: TaskId, page: u32, entry: &Entry) -> Result<Comment, CorruptEntry> {

@@ -18,7 +18,7 @@ use super::{
     board::{Author, bulk_keys_of, group_in, groups_of, tasks_of},
     change::ChangeError,
     edit_task::{current, replace},
-    gap::{gap, neighbour},
+    gap::{Gap, gap, neighbour},
     refusals::of_rejection,
     task_values::CheckedValues,
     trash::discard_task,
@@ -52,16 +52,12 @@ pub async fn bulk_tasks(
     let workspace = &call.caller()?.workspace;
     let asked = check(&input, &ids)?;
     let mut author = role.board.author(&call)?;
-    author.action_id = action(&role, &call, &input, author.action_id).await?;
+    let found = find_gap(&role, workspace, &asked).await;
+    let (action_id, gap) = begin(&role, &call, &input, author.action_id, found).await?;
+    author.action_id = action_id;
     let groups = groups(&role, workspace, &ids).await?;
     let parts = parts(workspace, &ids);
-    let bulk = match change(&role, workspace, asked).await {
-        Ok(bulk) => bulk,
-        // What stood beside them may be gone since: whoever repeats is told what was done all the same.
-        Err(refusal) if call.key().is_some() => Bulk::Refused(refusal),
-        Err(refusal) => return Err(refusal),
-    };
-    let bulk = Arc::new(bulk);
+    let bulk = Arc::new(change(asked, gap)?);
     let edits = parts.into_iter().map(|(page, ids)| {
         let subject = format!("{page} {}", ids.first().map(TaskId::entry).unwrap_or_default());
         let key = call.identity(&subject, &input).map(Into::into);
@@ -85,9 +81,6 @@ pub async fn bulk_tasks(
     let (mut results, mut replayed) = (BTreeMap::new(), true);
     while let Some((ids, edited)) = edited.next().await {
         replayed &= matches!(edited, Ok(Ok(Once::Again(_))));
-        if let (Ok(Err(EditError::Rejected(Unmade::Refused))), Bulk::Refused(refusal)) = (&edited, &*bulk) {
-            return Err(refusal.clone());
-        }
         results.extend(ids.iter().copied().zip(results_of_part(&ids, edited)?));
     }
     let result = |(text, id): (&String, &Option<TaskId>)| {
@@ -100,27 +93,54 @@ pub async fn bulk_tasks(
 }
 
 /// Pages that remember the keys of bulk changes.
-const KEY_PAGES: u8 = 64;
+pub const KEY_PAGES: u8 = 64;
 
-/// The action that the events belong to: with a key, the one that its first call began. One page remembers each key with
-/// all that was asked under it, wherever the tasks lie.
-async fn action(
+/// The action that the events belong to, and the place that the tasks go to: with a key, those that its first call
+/// found, so that what is left to its repeat comes to stand where it would have stood, whatever became of the
+/// neighbours. One page remembers each key with all that was asked under it, wherever the tasks lie.
+async fn begin(
     role: &TasksRole,
     call: &Call,
     input: &BulkTasks,
     action: ActionId,
-) -> Result<ActionId, Refusal> {
-    let Some(identity) = call.identity("", input) else { return Ok(action) };
+    found: Result<Option<Gap>, Refusal>,
+) -> Result<(ActionId, Option<Gap>), Refusal> {
+    let Some(identity) = call.identity("", input) else { return Ok((action, found?)) };
     let page = bulk_keys_of(&call.caller()?.workspace).page(u32::from(identity.key[0] % KEY_PAGES));
-    let remember = move |edit: &mut PageEdit<'_>| {
-        edit.answer(Bytes::copy_from_slice(action.as_bytes()));
-        Ok::<_, Unmade>(action)
+    let remember = {
+        let found = found.clone();
+        move |edit: &mut PageEdit<'_>| {
+            edit.answer(kept(action, found.clone().map_err(Unbegun)?.as_ref()));
+            Ok(())
+        }
     };
     match role.board.pages.edit_once(&page, Some(identity.into()), remember).await {
-        Ok(Once::First(action)) => Ok(action),
-        Ok(Once::Again(first)) => ActionId::from_slice(&first.answer).map_err(|fault| internal(&fault)),
+        Ok(Once::First(())) => Ok((action, found?)),
+        Ok(Once::Again(first)) => {
+            let (action, gap) = read_kept(&first.answer).map_err(|fault| internal(&fault))?;
+            // Calls of before gaps were kept have none.
+            Ok((action, if gap.is_some() { gap } else { found? }))
+        }
+        Err(EditError::Rejected(Unbegun(refusal))) => Err(refusal),
         Err(fault) => Err(of_edit(fault)),
     }
+}
+
+/// What the first call under a key is refused for.
+#[derive(Debug, thiserror::Error)]
+#[error("the call is refused")]
+struct Unbegun(Refusal);
+
+/// What a page keeps of a call: the bytes of the action, then the gap.
+fn kept(action: ActionId, gap: Option<&Gap>) -> Bytes {
+    let gap = gap.map(|gap| serde_json::to_vec(gap).expect("texts and a time always make JSON"));
+    [action.as_bytes().as_slice(), &gap.unwrap_or_default()].concat().into()
+}
+
+fn read_kept(bytes: &[u8]) -> Result<(ActionId, Option<Gap>), serde_json::Error> {
+    let (action, gap) = bytes.split_first_chunk::<16>().unwrap_or((&[0; 16], bytes));
+    let gap = if gap.is_empty() { None } else { Some(serde_json::from_slice(gap)?) };
+    Ok((ActionId::from_bytes(*action), gap))
 }
 
 /// The tasks that change together.
@@ -136,18 +156,14 @@ fn parts(workspace: &Workspace, ids: &[Option<TaskId>]) -> Vec<(PageKey, Vec<Tas
     parts.collect()
 }
 
-/// Why nothing of a part was made.
+/// Nothing of a part was made.
 #[derive(Debug, thiserror::Error)]
-enum Unmade {
-    #[error("none of the tasks exists")]
-    NotFound,
-    #[error("the call is refused")]
-    Refused,
-}
+#[error("none of the tasks exists")]
+struct NothingThere;
 
 fn results_of_part(
     ids: &[TaskId],
-    edited: Result<Result<Once<Vec<Became>>, EditError<Unmade>>, Elapsed>,
+    edited: Result<Result<Once<Vec<Became>>, EditError<NothingThere>>, Elapsed>,
 ) -> Result<Vec<BulkResult>, Refusal> {
     let texts = ids.iter().map(TaskId::to_string);
     let became: Vec<Became> = match edited {
@@ -213,25 +229,25 @@ fn check(input: &BulkTasks, ids: &[Option<TaskId>]) -> Result<Asked, Refusal> {
 /// What shall become of each task.
 enum Bulk {
     Delete,
-    Change {
-        values: CheckedValues,
-        ranks: BTreeMap<TaskId, Rank>,
-    },
-    /// Nothing but what was made before.
-    Refused(Refusal),
+    Change { values: CheckedValues, ranks: BTreeMap<TaskId, Rank> },
 }
 
-async fn change(role: &TasksRole, workspace: &Workspace, asked: Asked) -> Result<Bulk, Refusal> {
-    let Asked::Change { values, place, tasks } = asked else { return Ok(Bulk::Delete) };
-    let mut ranks = BTreeMap::new();
-    if let Some(Place { after, before }) = place {
-        let gap = gap(role, workspace, &tasks, after, before).await?;
-        let made = gap.ranks(tasks.len(), role.board.now()).map_err(|fault| {
-            Refusal::invalid_field(if before.is_some() { "/before" } else { "/after" }, fault)
-        })?;
-        ranks = tasks.into_iter().zip(made).collect();
+async fn find_gap(role: &TasksRole, workspace: &Workspace, asked: &Asked) -> Result<Option<Gap>, Refusal> {
+    match asked {
+        Asked::Change { place: Some(Place { after, before }), tasks, .. } => {
+            gap(role, workspace, tasks, *after, *before).await.map(Some)
+        }
+        Asked::Change { place: None, .. } | Asked::Delete => Ok(None),
     }
-    Ok(Bulk::Change { values, ranks })
+}
+
+fn change(asked: Asked, gap: Option<Gap>) -> Result<Bulk, Refusal> {
+    let Asked::Change { values, place, tasks } = asked else { return Ok(Bulk::Delete) };
+    let ranks = gap.map(|gap| gap.ranks(&tasks)).transpose().map_err(|fault| {
+        let is_before = place.is_some_and(|place| place.before.is_some());
+        Refusal::invalid_field(if is_before { "/before" } else { "/after" }, fault)
+    })?;
+    Ok(Bulk::Change { values, ranks: ranks.unwrap_or_default() })
 }
 
 async fn groups(
@@ -317,19 +333,18 @@ fn edit_of(
     group: Option<Group>,
     author: Author,
     bulk: Arc<Bulk>,
-) -> impl Fn(&mut PageEdit<'_>) -> Result<Vec<Became>, Unmade> + Clone + Send + 'static {
+) -> impl Fn(&mut PageEdit<'_>) -> Result<Vec<Became>, NothingThere> + Clone + Send + 'static {
     move |edit| {
-        let group = group.as_ref().ok_or(Unmade::NotFound)?;
+        let group = group.as_ref().ok_or(NothingThere)?;
         let mut became = Vec::with_capacity(ids.len());
         for id in &ids {
             became.push(match change_one(edit, *id, group, &author, &bulk) {
-                Ok(Some(version)) => Became::Version(version),
-                Ok(None) => return Err(Unmade::Refused),
+                Ok(version) => Became::Version(version),
                 Err(fault) => Became::of_fault(*id, fault),
             });
         }
         if became.iter().all(|became| *became == Became::NotFound) {
-            return Err(Unmade::NotFound);
+            return Err(NothingThere);
         }
         let answer = serde_json::to_vec(&became).expect("versions and words always make JSON");
         edit.answer(answer.into());
@@ -337,23 +352,41 @@ fn edit_of(
     }
 }
 
-/// The task's version after the change; `None` if the call is refused.
+/// The task's version after the change.
 fn change_one(
     edit: &mut PageEdit<'_>,
     id: TaskId,
     group: &Group,
     author: &Author,
     bulk: &Bulk,
-) -> Result<Option<u64>, ChangeError> {
+) -> Result<u64, ChangeError> {
     let task = current(edit, id, &Seen::Any)?;
     let group_name = group.name.as_str();
     match bulk {
-        Bulk::Refused(_) => Ok(None),
-        Bulk::Delete => Ok(Some(discard_task(edit, author, group_name, task))),
+        Bulk::Delete => Ok(discard_task(edit, author, group_name, task)),
         Bulk::Change { values, ranks } => {
             let rank = ranks.get(&id).unwrap_or(&task.rank).clone();
             let changed = Task { rank, ..values.apply(&task)? };
-            Ok(Some(replace(edit, author, group_name, &task, &changed).version))
+            Ok(replace(edit, author, group_name, &task, &changed).version)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn what_a_page_keeps_of_a_call_reads_back_also_from_before_it_had_a_gap() {
+        let action = Uuid::from_u128(7);
+        let gap = r#"{"low":"a1","high":null,"found_at":"2026-01-31T00:00:00Z"}"#;
+        let kept_gap = serde_json::from_str::<Gap>(gap).unwrap();
+        let (read, found) = read_kept(&kept(action, Some(&kept_gap))).unwrap();
+        assert_eq!((read, serde_json::to_string(&found).unwrap()), (action, gap.to_owned()));
+        let (read, found) = read_kept(&kept(action, None)).unwrap();
+        assert!(read == action && found.is_none());
+        assert!(read_kept(&[1, 2, 3]).is_err());
     }
 }

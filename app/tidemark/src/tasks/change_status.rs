@@ -22,5 +22,5 @@ pub async fn change_status(
     let Some(status) = check.field("/status", input.status.parse::<TaskStatus>()) else {
         return Err(check.refusal());
     };
-    edit_task(&role, &call, id, &input, move |task, _| Ok(Task { status, ..task.clone() })).await
+    edit_task(&role, &call, id, &input, move |task| Ok(Task { status, ..task.clone() })).await
 }

@@ -81,7 +81,7 @@ pub async fn inbox(board: &Board, author: &Author) -> Result<Group, Refusal> {
         None => Ok(put_inbox(edit, &author)),
     };
     board.pages.edit(&page, create).await.map_err(|fault| match fault {
-        EditError::Rejected(corrupt) => refusals::internal(&corrupt),
+        EditError::Rejected(corrupt) => refusals::of_damage(&corrupt),
         other => refusals::of_edit(other),
     })
 }

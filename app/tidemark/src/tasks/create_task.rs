@@ -132,8 +132,9 @@ async fn group(role: &TasksRole, author: &Author, id: Option<&str>) -> Result<Gr
 
 fn put_new_task(edit: &mut PageEdit<'_>, author: &Author, group: &Group, draft: Draft) -> Task {
     let now = edit.now();
-    // Tasks of one commit share its time; their places in the page keep them apart.
-    let sequence = u16::try_from(edit.entries().len()).unwrap_or(u16::MAX);
+    // Commits of one millisecond share a time, also on two pages; the numbers of the collection keep them apart.
+    let sequence = edit.sequence().to_be_bytes();
+    let sequence = u16::from_be_bytes([sequence[6], sequence[7]]);
     let task = Task {
         id: TaskId::new(group.id, edit.number(), rand::random()),
         name: draft.name,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::operations::{
     Answer, Seen,
-    refusals::{internal, of_read},
+    refusals::{of_damage, of_read},
 };
 
 /// Reads the group under edit, if it is there in a version that the caller has seen.
@@ -32,7 +32,7 @@ pub async fn answer(
     let (group, replayed) = match edited {
         Once::First(group) => (group, false),
         Once::Again(FirstAnswer { entry: Some(entry), .. }) => {
-            (board::read_group(id.page(), &entry).map_err(|fault| internal(&fault))?, true)
+            (board::read_group(id.page(), &entry).map_err(|fault| of_damage(&fault))?, true)
         }
         // The first request changed nothing: its answer was the group as it stood.
         Once::Again(FirstAnswer { entry: None, .. }) => {

@@ -12,7 +12,7 @@ use super::{
     change::ChangeError,
     refusals,
 };
-use crate::operations::{Answer, Call, Seen, refusals::internal};
+use crate::operations::{Answer, Call, Seen, refusals::of_damage};
 
 /// Reads the task under edit, if it is there in a version that the caller has seen.
 pub fn current(edit: &PageEdit<'_>, id: TaskId, seen: &Seen) -> Result<Task, ChangeError> {
@@ -27,7 +27,7 @@ pub async fn edit_task<O: Operation>(
     call: &Call,
     id: TaskId,
     input: &O,
-    change: impl Fn(&Task, jiff::Timestamp) -> Result<Task, ChangeError> + Send + 'static,
+    change: impl Fn(&Task) -> Result<Task, ChangeError> + Send + 'static,
 ) -> Result<Answer<TaskAnswer>, Refusal> {
     let caller = call.caller()?;
     let group = role.board.group(&caller.workspace, id.group()).await?;
@@ -35,7 +35,7 @@ pub async fn edit_task<O: Operation>(
     let (author, seen) = (role.board.author(call)?, call.seen().clone());
     let edit = move |edit: &mut PageEdit<'_>| {
         let before = current(edit, id, &seen)?;
-        let after = change(&before, edit.now())?;
+        let after = change(&before)?;
         Ok(replace(edit, &author, group.name.as_str(), &before, &after))
     };
     let page = tasks_of(&caller.workspace, id.group()).page(id.page());
@@ -55,7 +55,7 @@ pub async fn answer(
     let (task, replayed) = match edited {
         Once::First(task) => (task, false),
         Once::Again(FirstAnswer { entry: Some(entry), .. }) => {
-            (board::read_task(id.group(), id.page(), &entry).map_err(|fault| internal(&fault))?, true)
+            (board::read_task(id.group(), id.page(), &entry).map_err(|fault| of_damage(&fault))?, true)
         }
         // The first request changed nothing: its answer was the task as it stood.
         Once::Again(FirstAnswer { entry: None, .. }) => {

@@ -1,35 +1,64 @@
 //! A place on the board, between two tasks.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tidemark_api::Refusal;
 use tidemark_domain::{Rank, Task, TaskId, Workspace, rank::InvalidRank};
 
 use super::TasksRole;
 use crate::operations::Check;
 
-/// The ranks between which something shall stand.
-#[derive(Debug, Clone)]
+/// The ranks between which something shall stand, as they were found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "GapText", into = "GapText")]
 pub struct Gap {
     low: Option<Rank>,
     high: Option<Rank>,
+    found_at: Timestamp,
+}
+
+/// A gap as a page keeps it.
+#[derive(Serialize, Deserialize)]
+struct GapText {
+    low: Option<String>,
+    high: Option<String>,
+    found_at: Timestamp,
+}
+
+impl From<Gap> for GapText {
+    fn from(Gap { low, high, found_at }: Gap) -> Self {
+        let text = |rank: Option<Rank>| rank.map(|rank| rank.to_string());
+        Self { low: text(low), high: text(high), found_at }
+    }
+}
+
+impl TryFrom<GapText> for Gap {
+    type Error = InvalidRank;
+
+    fn try_from(GapText { low, high, found_at }: GapText) -> Result<Self, InvalidRank> {
+        let rank = |text: Option<String>| text.map(|text| text.parse()).transpose();
+        Ok(Self { low: rank(low)?, high: rank(high)?, found_at })
+    }
 }
 
 impl Gap {
-    /// A rank in the gap.
-    pub fn rank(&self, now: Timestamp) -> Result<Rank, InvalidRank> {
+    /// A rank in the gap for that task. Others may be put into it at the same moment: none gets the same rank.
+    pub fn rank(&self, task: TaskId) -> Result<Rank, InvalidRank> {
         match &self.high {
-            Some(high) => Rank::between(self.low.as_ref(), high),
-            None => Rank::last(self.low.as_ref(), now),
+            Some(high) => Rank::between(self.low.as_ref(), high, task),
+            None => Rank::last(self.low.as_ref(), self.found_at, task),
         }
     }
 
-    /// As many ranks in the gap, in order.
-    pub fn ranks(mut self, count: usize, now: Timestamp) -> Result<Vec<Rank>, InvalidRank> {
-        let mut ranks = Vec::with_capacity(count);
-        for _ in 0..count {
-            let rank = self.rank(now)?;
+    /// A rank in the gap for each of the tasks, in their order; the same for the same tasks.
+    pub fn ranks(mut self, tasks: &[TaskId]) -> Result<BTreeMap<TaskId, Rank>, InvalidRank> {
+        let mut ranks = BTreeMap::new();
+        for task in tasks {
+            let rank = self.rank(*task)?;
             self.low = Some(rank.clone());
-            ranks.push(rank);
+            ranks.insert(*task, rank);
         }
         Ok(ranks)
     }
@@ -54,6 +83,7 @@ pub async fn gap(
     after: Option<TaskId>,
     before: Option<TaskId>,
 ) -> Result<Gap, Refusal> {
+    let found_at = role.board.now();
     if let (Some(after), Some(before)) = (after, before) {
         let (low, high) =
             tokio::try_join!(role.board.task(workspace, after), role.board.task(workspace, before))?;
@@ -61,9 +91,11 @@ pub async fn gap(
         check.that(low.is_some(), "/after", NO_NEIGHBOUR);
         check.that(high.is_some(), "/before", NO_NEIGHBOUR);
         check.passed()?;
-        return Ok(Gap { low: low.map(|task| task.rank), high: high.map(|task| task.rank) });
+        return Ok(Gap { low: low.map(|task| task.rank), high: high.map(|task| task.rank), found_at });
     }
-    let Some(group) = moved.first().map(TaskId::group) else { return Ok(Gap { low: None, high: None }) };
+    let Some(group) = moved.first().map(TaskId::group) else {
+        return Ok(Gap { low: None, high: None, found_at });
+    };
     let mut others: Vec<Task> = role.board.tasks_by_rank(workspace, group).await?;
     others.retain(|task| !moved.contains(&task.id));
     let place_of = |neighbour: TaskId, pointer: &str| {
@@ -74,16 +106,36 @@ pub async fn gap(
         (Some(after), _) => {
             let place = place_of(after, "/after")?;
             let low = &others[place].rank;
-            // Tasks that were moved in the same moment may share a rank: the place is beyond all of them.
+            // Of before ranks ended with their tasks, two may share one: the place is beyond all of them.
             let high = others[place..].iter().map(|task| &task.rank).find(|rank| *rank > low);
-            Gap { low: Some(low.clone()), high: high.cloned() }
+            Gap { low: Some(low.clone()), high: high.cloned(), found_at }
         }
         (None, Some(before)) => {
             let place = place_of(before, "/before")?;
             let high = &others[place].rank;
             let low = others[..place].iter().rev().map(|task| &task.rank).find(|rank| *rank < high);
-            Gap { low: low.cloned(), high: Some(high.clone()) }
+            Gap { low: low.cloned(), high: Some(high.clone()), found_at }
         }
-        (None, None) => Gap { low: others.last().map(|task| task.rank.clone()), high: None },
+        (None, None) => Gap { low: others.last().map(|task| task.rank.clone()), high: None, found_at },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidemark_domain::GroupId;
+
+    #[test]
+    fn a_gap_that_was_kept_gives_the_same_tasks_the_same_ranks() {
+        let found_at = Timestamp::from_millisecond(1_800_000_000_000).unwrap();
+        let tasks: Vec<TaskId> = (0..3).map(|number| TaskId::new(GroupId::INBOX, 0, [number; 8])).collect();
+        let low = Some(Rank::of_creation(found_at, 1));
+        for high in [None, Some(Rank::of_creation(found_at, 2))] {
+            let gap = Gap { low: low.clone(), high, found_at };
+            let kept: Gap = serde_json::from_slice(&serde_json::to_vec(&gap).unwrap()).unwrap();
+            let ranks = gap.ranks(&tasks).unwrap();
+            assert_eq!(kept.ranks(&tasks).unwrap(), ranks);
+            assert!(ranks.values().is_sorted_by(|a, b| a < b), "{ranks:?}");
+        }
+    }
 }

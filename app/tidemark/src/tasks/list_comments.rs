@@ -11,11 +11,14 @@ use tidemark_pages::{PageSummary, PageView};
 
 use super::{
     TasksRole,
-    board::{self, AfterComment, ReadError, comments_of},
+    board::{self, AfterComment, comments_of},
     bodies,
     reading::Reading,
 };
-use crate::operations::{self, Answer, Call, paging};
+use crate::{
+    damage::readable,
+    operations::{self, Answer, Call, paging},
+};
 
 pub async fn list_comments(
     role: Arc<TasksRole>,
@@ -36,7 +39,7 @@ pub async fn list_comments(
         Ok(Poll::Ready(task.map(|_| pages)))
     });
     let pages = read.await?.ok_or_else(|| Refusal::not_found("task", id))?;
-    let (comments, next) = from_pages(id, &pages, after, limit)?;
+    let (comments, next) = from_pages(id, &pages, after, limit);
     Ok(CommentList { comments, next: next.as_ref().map(paging::cursor) }.into())
 }
 
@@ -62,12 +65,7 @@ fn pages(
 
 type Listed = (Vec<tidemark_api::comments::Comment>, Option<AfterComment>);
 
-fn from_pages(
-    id: TaskId,
-    pages: &[Arc<PageView>],
-    after: AfterComment,
-    limit: usize,
-) -> Result<Listed, ReadError> {
+fn from_pages(id: TaskId, pages: &[Arc<PageView>], after: AfterComment, limit: usize) -> Listed {
     let label = id.entry();
     let (mut comments, mut last) = (Vec::new(), after);
     for view in pages {
@@ -75,11 +73,11 @@ fn from_pages(
         let is_new = |number: u64| page > after.page || number > after.number;
         for entry in view.entries().iter().filter(|entry| entry.label == label && is_new(entry.number)) {
             if comments.len() == limit {
-                return Ok((comments, Some(last)));
+                return (comments, Some(last));
             }
-            comments.push(bodies::comment(&board::read_comment(id, page, entry)?));
+            comments.extend(readable(board::read_comment(id, page, entry)).as_ref().map(bodies::comment));
             last = AfterComment { page, number: entry.number };
         }
     }
-    Ok((comments, None))
+    (comments, None)
 }

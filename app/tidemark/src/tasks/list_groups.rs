@@ -11,11 +11,14 @@ use tidemark_domain::{Group, Workspace};
 
 use super::{
     TasksRole,
-    board::{self, Card, ReadError, Seen, TRASH, groups_of, tasks_of},
+    board::{self, Card, Seen, TRASH, groups_of, tasks_of},
     bodies,
     reading::Reading,
 };
-use crate::operations::{Answer, Call, paging, refusals};
+use crate::{
+    damage::readable,
+    operations::{Answer, Call, paging, refusals},
+};
 
 /// With `include=tasks` the tasks come too, by rank: then an answer holds fewer groups if they have many.
 pub async fn list_groups(
@@ -35,7 +38,7 @@ pub async fn list_groups(
     }
     let (board, workspace) = (&role.board, &call.caller()?.workspace);
     let listed =
-        Reading::run(&board.pages, |reading| newest_first(reading, workspace, limit, after.as_ref()));
+        Reading::run(&board.pages, |reading| Ok(newest_first(reading, workspace, limit, after.as_ref())));
     let (mut groups, mut more) = listed.await?;
     let collections: Vec<_> = groups.iter().map(|group| tasks_of(workspace, group.id)).collect();
     let summaries = board.pages.summaries(&collections).await.map_err(|fault| refusals::of_read(&fault))?;
@@ -88,19 +91,19 @@ fn newest_first(
     workspace: &Workspace,
     limit: usize,
     after: Option<&(u32, Seen)>,
-) -> Result<Poll<(Vec<Group>, bool)>, ReadError> {
+) -> Poll<(Vec<Group>, bool)> {
     let collection = groups_of(workspace);
     let summary = reading.summary(&collection);
     let start = after.map_or(0, |(page, _)| *page);
     let first = reading.page(collection.page(start));
-    let (Some(summary), Some(first)) = (summary, first) else { return Ok(Poll::Pending) };
+    let (Some(summary), Some(first)) = (summary, first) else { return Poll::Pending };
     // From the end, or from the page that was being shown.
     let mut views = match after {
         Some(_) => vec![first],
         None if !first.is_sealed() => vec![first],
         None => match reading.until_the_end(&collection, summary.pages.saturating_sub(1).max(1)) {
             Some(newest) => newest.into_iter().rev().collect(),
-            None => return Ok(Poll::Pending),
+            None => return Poll::Pending,
         },
     };
     let oldest = views.last().map_or(0, |view| view.key().number());
@@ -116,9 +119,9 @@ fn newest_first(
                 seen.map_or(entries.len(), |(_, seen)| seen.rest(entries, board::group_created_at(number)));
             for entry in entries[..end].iter().rev().filter(|entry| entry.label != TRASH) {
                 if groups.len() == limit {
-                    return Ok(Poll::Ready((groups, true)));
+                    return Poll::Ready((groups, true));
                 }
-                groups.push(board::read_group(number, entry)?);
+                groups.extend(readable(board::read_group(number, entry)));
             }
         }
         looked_through = views.len();
@@ -126,9 +129,9 @@ fn newest_first(
         let next: Vec<_> =
             earlier.by_ref().take(wanted).map(|number| reading.page(collection.page(number))).collect();
         if next.is_empty() {
-            return Ok(Poll::Ready((groups, false)));
+            return Poll::Ready((groups, false));
         }
-        let Some(next) = next.into_iter().collect::<Option<Vec<_>>>() else { return Ok(Poll::Pending) };
+        let Some(next) = next.into_iter().collect::<Option<Vec<_>>>() else { return Poll::Pending };
         views.extend(next);
     }
 }

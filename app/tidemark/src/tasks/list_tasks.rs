@@ -12,11 +12,14 @@ use tidemark_pages::{CollectionKey, PageView};
 
 use super::{
     TasksRole,
-    board::{self, Comments, ReadError, Seen, TRASH, comments_of, groups_of, tasks_of},
+    board::{self, Comments, Seen, TRASH, comments_of, groups_of, tasks_of},
     bodies,
     reading::Reading,
 };
-use crate::operations::{self, Answer, Call, Check, paging};
+use crate::{
+    damage::readable,
+    operations::{self, Answer, Call, Check, paging},
+};
 
 /// Where a list goes on.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -61,7 +64,7 @@ pub async fn list_tasks(
         search.groups.push_back((None, id));
         let listed = Reading::run(&role.board.pages, |reading| {
             let page = reading.page(groups_of(workspace).page(id.page()));
-            let (Poll::Ready(next), Some(page)) = (search.go_on(reading)?, page) else {
+            let (Poll::Ready(next), Some(page)) = (search.go_on(reading), page) else {
                 return Ok(Poll::Pending);
             };
             Ok(Poll::Ready(board::group_in(&page, id)?.map(|_| Next(next))))
@@ -70,7 +73,7 @@ pub async fn list_tasks(
         next
     } else {
         search.all_groups();
-        Reading::run(&role.board.pages, |reading| search.go_on(reading)).await?
+        Reading::run(&role.board.pages, |reading| Ok(search.go_on(reading))).await?
     };
     Ok(TaskList { tasks: search.found, next: next.map(|position| paging::cursor(&position)) }.into())
 }
@@ -135,37 +138,37 @@ impl<'a> Search<'a> {
 
     /// Looks through what is read, and asks for what comes next. Once the answer is full, it gives where the next
     /// one begins; nothing at the end.
-    fn go_on(&mut self, reading: &mut Reading) -> Result<Poll<Option<Position>>, ReadError> {
+    fn go_on(&mut self, reading: &mut Reading) -> Poll<Option<Position>> {
         loop {
             let Some((place, group)) = self.groups.front().cloned() else {
                 match self.groups_page {
-                    None => return Ok(Poll::Ready(None)),
+                    None => return Poll::Ready(None),
                     Some(page) => {
-                        if !self.next_groups(reading, page)? {
-                            return Ok(Poll::Pending);
+                        if !self.next_groups(reading, page) {
+                            return Poll::Pending;
                         }
                         continue;
                     }
                 }
             };
             if self.looked_through == PAGES_PER_ANSWER {
-                return Ok(Poll::Ready(Some(Position { group: place, within: self.within })));
+                return Poll::Ready(Some(Position { group: place, within: self.within }));
             }
             let Within { page, number } = self.within;
             let Some(view) = self.ask(reading, group, page) else {
                 self.ask_ahead(reading, page);
-                return Ok(Poll::Pending);
+                return Poll::Pending;
             };
-            let wanted = self.wanted(group, &view, number)?;
+            let wanted = self.wanted(group, &view, number);
             if !wanted.is_empty() {
                 let Some(comments) = Comments::read(reading, &comments_of(self.workspace, group, page))
                 else {
                     self.ask_ahead(reading, page);
-                    return Ok(Poll::Pending);
+                    return Poll::Pending;
                 };
                 for (number, task) in wanted {
                     if self.found.len() == self.limit {
-                        return Ok(Poll::Ready(Some(Position { group: place, within: self.within })));
+                        return Poll::Ready(Some(Position { group: place, within: self.within }));
                     }
                     self.within.number = number;
                     self.found.push(bodies::task(&task, comments.count(task.id)));
@@ -174,7 +177,7 @@ impl<'a> Search<'a> {
             if view.is_sealed() {
                 let Some(next) = next_live(reading, &tasks_of(self.workspace, group), page) else {
                     self.ask_ahead(reading, page);
-                    return Ok(Poll::Pending);
+                    return Poll::Pending;
                 };
                 self.within = Within { page: next, number: 0 };
             } else {
@@ -186,28 +189,21 @@ impl<'a> Search<'a> {
     }
 
     /// The tasks of the page after that number which the filter lets through, with their numbers.
-    fn wanted(
-        &self,
-        group: GroupId,
-        view: &PageView,
-        after: u64,
-    ) -> Result<Vec<(u64, tidemark_domain::Task)>, ReadError> {
-        let mut wanted = Vec::new();
-        for entry in view.entries().iter().filter(|entry| entry.number > after && entry.label != TRASH) {
-            let task = board::read_task(group, view.key().number(), entry)?;
-            if self.status.is_none_or(|status| status == task.status) {
-                wanted.push((entry.number, task));
-            }
-        }
-        Ok(wanted)
+    fn wanted(&self, group: GroupId, view: &PageView, after: u64) -> Vec<(u64, tidemark_domain::Task)> {
+        let live = view.entries().iter().filter(|entry| entry.number > after && entry.label != TRASH);
+        let tasks = live.filter_map(|entry| {
+            let task = readable(board::read_task(group, view.key().number(), entry))?;
+            Some((entry.number, task))
+        });
+        tasks.filter(|(_, task)| self.status.is_none_or(|status| status == task.status)).collect()
     }
 
     /// Takes the groups of a page, if it is read.
-    fn next_groups(&mut self, reading: &mut Reading, number: u32) -> Result<bool, ReadError> {
+    fn next_groups(&mut self, reading: &mut Reading, number: u32) -> bool {
         let groups = groups_of(self.workspace);
-        let Some(view) = reading.page(groups.page(number)) else { return Ok(false) };
+        let Some(view) = reading.page(groups.page(number)) else { return false };
         let next = if view.is_sealed() {
-            let Some(next) = next_live(reading, &groups, number) else { return Ok(false) };
+            let Some(next) = next_live(reading, &groups, number) else { return false };
             Some(next)
         } else {
             None
@@ -224,12 +220,12 @@ impl<'a> Search<'a> {
             self.within = Within::default();
         }
         for entry in entries[first..].iter().filter(|entry| entry.label != TRASH) {
-            let group = board::read_group(number, entry)?;
+            let Some(group) = readable(board::read_group(number, entry)) else { continue };
             let seen = Seen { entry: entry.id.clone(), created_at: group.created_at.as_millisecond() };
             self.groups.push_back((Some((number, seen)), group.id));
         }
         self.groups_page = next;
-        Ok(true)
+        true
     }
 
     /// The page of tasks; with it come its comments, if all of its tasks are wanted.

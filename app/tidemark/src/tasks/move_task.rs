@@ -33,8 +33,8 @@ pub async fn move_task(
         return Err(check.refusal());
     };
     let gap = gap(&role, workspace, &[id], after, before).await?;
-    edit_task(&role, &call, id, &input, move |task, now| {
-        Ok(Task { rank: gap.rank(now)?, status: status.unwrap_or(task.status), ..task.clone() })
+    edit_task(&role, &call, id, &input, move |task| {
+        Ok(Task { rank: gap.rank(id)?, status: status.unwrap_or(task.status), ..task.clone() })
     })
     .await
 }

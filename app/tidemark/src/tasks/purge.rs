@@ -25,7 +25,8 @@ use super::{
     trash::{self, Unfinished},
 };
 use crate::{
-    configuration::EventConfiguration, foundation::Foundation, identity::Caller, telemetry::WithCauses,
+    configuration::EventConfiguration, damage, foundation::Foundation, identity::Caller,
+    telemetry::WithCauses,
 };
 
 /// Why a step was not finished. It is tried again.
@@ -260,7 +261,7 @@ impl Due {
                 }
                 Err(fault) => {
                     due.stays = true;
-                    error!(error = %WithCauses(&fault), "an entry of the trash cannot be read");
+                    damage::report(&fault);
                 }
             }
         }

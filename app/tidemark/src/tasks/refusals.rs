@@ -6,13 +6,13 @@ use tidemark_api::{Reason, Refusal};
 use tidemark_pages::EditError;
 
 use super::{board::ReadError, change::ChangeError};
-use crate::operations::refusals::{internal, of_edit, of_read};
+use crate::operations::refusals::{of_damage, of_edit, of_read};
 
 impl From<ReadError> for Refusal {
     fn from(fault: ReadError) -> Self {
         match fault {
             ReadError::Store(cause) => of_read(&cause),
-            ReadError::Corrupt(cause) => internal(&cause),
+            ReadError::Corrupt(cause) => of_damage(&cause),
         }
     }
 }
@@ -35,7 +35,7 @@ pub fn of_rejection(entity: &'static str, id: impl Display, fault: ChangeError) 
         ChangeError::Schedule(fault) => Refusal::invalid_field("/endDate", fault),
         ChangeError::Place(fault) => Refusal::invalid_field("/before", fault),
         ChangeError::Full(full) => Refusal::new(Reason::LimitReached, full.to_string()),
-        ChangeError::Corrupt(cause) => internal(&cause),
+        ChangeError::Corrupt(cause) => of_damage(&cause),
     }
 }
 

@@ -29,7 +29,7 @@ pub async fn update_task(
     check.that(stays, "/groupId", "a task cannot move to another group");
     let (Some(values), true) = (values, stays) else { return Err(check.refusal()) };
     let unchanged = input.unchanged.clone();
-    edit_task(&role, &call, id, &input, move |task, _| {
+    edit_task(&role, &call, id, &input, move |task| {
         stays_unchanged(task, &unchanged)?;
         values.apply(task)
     })

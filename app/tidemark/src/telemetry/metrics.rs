@@ -34,7 +34,7 @@ enum Kind {
 use Kind::{Counter, Gauge, Histogram};
 
 /// One line a metric, as the program counts it; labels are in the documentation.
-const METRICS: [(&str, Kind, Unit, &str); 37] = [
+const METRICS: [(&str, Kind, Unit, &str); 39] = [
     ("consumer_batch_duration_seconds", Histogram, Unit::Seconds, "Time to handle a batch of events"),
     ("consumer_batch_failures_total", Counter, Unit::Count, "Batches that will be delivered again"),
     (
@@ -45,6 +45,7 @@ const METRICS: [(&str, Kind, Unit, &str); 37] = [
     ),
     ("consumer_events_per_batch", Histogram, Unit::Count, "Events in a batch"),
     ("consumer_events_total", Counter, Unit::Count, "Events handled, repeated deliveries included"),
+    ("damaged_entries_total", Counter, Unit::Count, "Readings of stored entries that cannot be read"),
     (
         "history_event_age_seconds",
         Histogram,
@@ -100,6 +101,12 @@ const METRICS: [(&str, Kind, Unit, &str); 37] = [
     ("pages_saves_total", Counter, Unit::Count, "Attempts to save a page, by what became of them"),
     ("pages_summary_flushes_total", Counter, Unit::Count, "Writings of a collection's summary"),
     ("pages_tidy_saves_total", Counter, Unit::Count, "Saves that only remove what was published"),
+    (
+        "pages_unreadable_total",
+        Counter,
+        Unit::Count,
+        "Readings of pages and summaries that cannot be decoded",
+    ),
     ("pages_work_retries_total", Counter, Unit::Count, "Repetitions of a page's unfinished work"),
     ("pages_writers", Gauge, Unit::Count, "Pages that have a writer in this process"),
     ("relay_oldest_seconds", Gauge, Unit::Seconds, "Age of the oldest event that is not published"),
@@ -120,7 +127,7 @@ const METRICS: [(&str, Kind, Unit, &str); 37] = [
 ];
 
 /// Counters without labels: they begin at zero, since a counter that begins at one hides its first event.
-const BEGIN_AT_ZERO: [&str; 12] = [
+const BEGIN_AT_ZERO: [&str; 13] = [
     "pages_backlogs_total",
     "pages_conflicts_total",
     "pages_lease_failures_total",
@@ -128,6 +135,7 @@ const BEGIN_AT_ZERO: [&str; 12] = [
     "pages_overloads_total",
     "pages_register_saves_total",
     "pages_tidy_saves_total",
+    "pages_unreadable_total",
     "pages_work_retries_total",
     "relay_publish_failures_total",
     "relay_published_total",
