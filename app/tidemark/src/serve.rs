@@ -43,7 +43,7 @@ const HTTP: Limits = Limits {
     connections: 2048,
     head: Duration::from_secs(10),
     body: Duration::from_secs(10),
-    request: Duration::from_secs(60),
+    request: Duration::from_mins(1),
     idle: Duration::from_secs(75),
 };
 

@@ -232,7 +232,7 @@ async fn a_path_that_is_no_text_is_not_found(world: Arc<World>) -> Outcome {
 
 async fn every_spelling_of_a_path_leads_to_the_same(world: Arc<World>) -> Outcome {
     let group = world.member().new_group(&unique("group")).await?;
-    let escaped: String = group.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let escaped = group.bytes().fold(String::new(), |escaped, byte| format!("{escaped}%{byte:02X}"));
     for path in [
         format!("/api/%67roups/{group}"),
         format!("/%61%70%69/groups/{escaped}"),

@@ -31,10 +31,10 @@ struct Port {
 
 impl Port {
     async fn open(protocol: Protocol, limits: Limits) -> Self {
-        let (began, begun) = mpsc::unbounded_channel();
+        let (calls, begun) = mpsc::unbounded_channel();
         let never = move || {
             let (end, ended) = oneshot::channel();
-            began.send(end).unwrap();
+            calls.send(end).unwrap();
             async move {
                 ended.await.unwrap();
                 "ended"
