@@ -82,7 +82,7 @@ async fn what_is_no_json_is_refused(world: Arc<World>) -> Outcome {
             [b"{\"invalid\": \"\xff\xfe\", ".as_slice(), &with_every_member("\"\"")[1..]].concat(),
             format!("{right} {right}").into_bytes(),
             format!("\u{feff}{right}").into_bytes(),
-            with_every_member(&format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000))),
+            with_every_member(&format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000))),
         ];
         for body in bodies {
             let told = String::from_utf8_lossy(&body).chars().take(40).collect::<String>();
@@ -238,7 +238,7 @@ async fn every_spelling_of_a_path_leads_to_the_same(world: Arc<World>) -> Outcom
         format!("/%61%70%69/groups/{escaped}"),
         format!("/api/gr%6fups/{escaped}?limit=1"),
     ] {
-        assert_eq!(world.member().get(&path).await?.expect(200).json()["group"]["id"], group, "{path}");
+        assert_eq!(world.member().get(&path).await?.expect(200).json()["group"]["_id"], group, "{path}");
     }
     Ok(())
 }
