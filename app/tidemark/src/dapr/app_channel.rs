@@ -41,6 +41,7 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     Request, Response, Status,
+    metadata::MetadataValue,
     service::{Routes, RoutesBuilder},
 };
 use tracing::{error, warn};
@@ -164,7 +165,7 @@ impl AppToken {
     }
 
     fn check<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        self.verify(request.metadata().get(ApiToken::HEADER).map(|token| token.as_encoded_bytes()))
+        self.verify(request.metadata().get(ApiToken::HEADER).map(MetadataValue::as_encoded_bytes))
     }
 
     fn verify(&self, offered: Option<&[u8]>) -> Result<(), Status> {
