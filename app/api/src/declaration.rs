@@ -160,12 +160,17 @@ impl Declaration {
 
     /// Everything that it may be refused for.
     pub fn reasons(&self) -> Vec<Reason> {
-        let mut reasons = vec![Reason::InvalidInput, Reason::Internal, Reason::Unavailable];
+        let mut reasons =
+            vec![Reason::InvalidInput, Reason::MalformedRequest, Reason::Internal, Reason::Unavailable];
+        if self.success != Success::Gone {
+            reasons.push(Reason::NotAcceptable);
+        }
         if self.access == Access::SignedIn {
             reasons.extend([Reason::TokenMissing, Reason::TokenExpired, Reason::TokenInvalid]);
         }
         if self.has_body() {
-            reasons.extend([Reason::MalformedBody, Reason::BodyTooLarge, Reason::UnsupportedMediaType]);
+            reasons.extend([Reason::MalformedBody, Reason::BodyTooSlow, Reason::BodyTooLarge]);
+            reasons.extend([Reason::UnsupportedMediaType, Reason::UnsupportedEncoding]);
         }
         if self.takes_key() {
             reasons.extend([Reason::KeyReused, Reason::Conflict, Reason::LimitReached, Reason::PageFull]);

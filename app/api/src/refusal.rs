@@ -12,6 +12,8 @@ pub enum Reason {
     InvalidInput,
     /// The body is not the JSON that was expected.
     MalformedBody,
+    /// What surrounds the body breaks the rules of its protocol.
+    MalformedRequest,
     TokenMissing,
     TokenExpired,
     /// User name and password do not belong together.
@@ -24,6 +26,10 @@ pub enum Reason {
     NotFound,
     NoSuchPath,
     MethodNotAllowed,
+    /// There is no answer in a form that the caller takes.
+    NotAcceptable,
+    /// The body did not arrive in time.
+    BodyTooSlow,
     UsernameTaken,
     /// A stated limit would be passed.
     LimitReached,
@@ -37,6 +43,8 @@ pub enum Reason {
     /// The entries that lie together have grown too large.
     PageFull,
     UnsupportedMediaType,
+    /// The body is compressed in a way that is not read.
+    UnsupportedEncoding,
     /// The idempotency key was used before with other input.
     IdempotencyKeyReused,
     /// A fault of the program; its cause is in its log.
@@ -53,15 +61,17 @@ impl Reason {
     /// The HTTP status, which other interfaces read as the kind of the reason.
     pub fn status(self) -> u16 {
         match self {
-            Self::InvalidInput | Self::MalformedBody => 400,
+            Self::InvalidInput | Self::MalformedBody | Self::MalformedRequest => 400,
             Self::TokenMissing | Self::TokenExpired | Self::BadCredentials => 401,
             Self::TokenInvalid | Self::RegistrationClosed => 403,
             Self::NotFound | Self::NoSuchPath => 404,
             Self::MethodNotAllowed => 405,
+            Self::NotAcceptable => 406,
+            Self::BodyTooSlow => 408,
             Self::UsernameTaken | Self::LimitReached | Self::InboxStays | Self::Conflict => 409,
             Self::StaleVersion => 412,
             Self::BodyTooLarge | Self::PageFull => 413,
-            Self::UnsupportedMediaType => 415,
+            Self::UnsupportedMediaType | Self::UnsupportedEncoding => 415,
             Self::IdempotencyKeyReused => 422,
             Self::Internal => 500,
             Self::Unavailable => 503,
@@ -73,6 +83,7 @@ impl Reason {
         match self {
             Self::InvalidInput => "invalid-input",
             Self::MalformedBody => "malformed-body",
+            Self::MalformedRequest => "malformed-request",
             Self::TokenMissing => "token-missing",
             Self::TokenExpired => "token-expired",
             Self::BadCredentials => "bad-credentials",
@@ -81,6 +92,8 @@ impl Reason {
             Self::NotFound => "not-found",
             Self::NoSuchPath => "no-such-path",
             Self::MethodNotAllowed => "method-not-allowed",
+            Self::NotAcceptable => "not-acceptable",
+            Self::BodyTooSlow => "body-too-slow",
             Self::UsernameTaken => "username-taken",
             Self::LimitReached => "limit-reached",
             Self::InboxStays => "inbox-stays",
@@ -89,6 +102,7 @@ impl Reason {
             Self::BodyTooLarge => "body-too-large",
             Self::PageFull => "page-full",
             Self::UnsupportedMediaType => "unsupported-media-type",
+            Self::UnsupportedEncoding => "unsupported-encoding",
             Self::IdempotencyKeyReused => "idempotency-key-reused",
             Self::Internal => "internal",
             Self::Unavailable => "unavailable",

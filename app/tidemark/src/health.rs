@@ -72,7 +72,8 @@ impl Dependency {
 pub struct Monitor {
     dependencies: Vec<Dependency>,
     others: Vec<(Role, HealthClient<InvocationChannel>)>,
-    latest: Mutex<Option<(Instant, Vec<Reported>)>>,
+    own: Latest,
+    all: Latest,
     stopping: CancellationToken,
     clock: Arc<dyn Clock>,
 }
@@ -89,27 +90,25 @@ impl Monitor {
         Ok(Self {
             dependencies: merged,
             others: other_processes(foundation)?,
-            latest: Mutex::default(),
+            own: Latest::default(),
+            all: Latest::default(),
             stopping: foundation.stopping.clone(),
             clock: Arc::clone(&foundation.clock),
         })
     }
 
-    /// The dependencies of this process. Those who ask at the same moment share one look.
+    /// The dependencies of this process.
     async fn own(&self) -> Vec<Reported> {
-        let mut latest = self.latest.lock().await;
-        match &*latest {
-            Some((looked_at, report)) if looked_at.elapsed() < FRESH => report.clone(),
-            _ => {
-                let report = join_all(self.dependencies.iter().map(Dependency::check)).await;
-                *latest = Some((Instant::now(), report.clone()));
-                report
-            }
-        }
+        self.own.or(join_all(self.dependencies.iter().map(Dependency::check))).await
     }
 
-    /// The dependencies of all processes. One that is needed anywhere and fails anywhere fails here.
+    /// The dependencies of all processes.
     async fn all(&self) -> Vec<Reported> {
+        self.all.or(self.look_everywhere()).await
+    }
+
+    /// One that is needed anywhere and fails anywhere fails here.
+    async fn look_everywhere(&self) -> Vec<Reported> {
         let others = join_all(self.others.iter().map(|(role, client)| ask(*role, client.clone())));
         let (own, others) = tokio::join!(self.own(), others);
         let mut merged: BTreeMap<String, Reported> = BTreeMap::new();
@@ -134,6 +133,24 @@ impl Monitor {
         Box::new(move |routes, token| {
             routes.add_service(HealthServer::with_interceptor(Service(monitor), token));
         })
+    }
+}
+
+/// The latest report. Those who ask at the same moment share one look, however many they are.
+#[derive(Default)]
+struct Latest(Mutex<Option<(Instant, Vec<Reported>)>>);
+
+impl Latest {
+    async fn or(&self, look: impl Future<Output = Vec<Reported>>) -> Vec<Reported> {
+        let mut latest = self.0.lock().await;
+        match &*latest {
+            Some((looked_at, report)) if looked_at.elapsed() < FRESH => report.clone(),
+            _ => {
+                let report = look.await;
+                *latest = Some((Instant::now(), report.clone()));
+                report
+            }
+        }
     }
 }
 
@@ -253,4 +270,26 @@ async fn report(State(monitor): State<Arc<Monitor>>) -> impl IntoResponse {
     };
     let code = if fatal { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (code, Json(document))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_ask_one_look_a_second_is_taken() {
+        let (latest, looks) = (Latest::default(), AtomicUsize::new(0));
+        let look = || async {
+            looks.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(PROBE_DEADLINE).await;
+            Vec::new()
+        };
+        join_all((0..100).map(|_| latest.or(look()))).await;
+        assert_eq!(looks.load(Ordering::Relaxed), 1);
+        tokio::time::sleep(FRESH).await;
+        join_all((0..100).map(|_| latest.or(look()))).await;
+        assert_eq!(looks.load(Ordering::Relaxed), 2);
+    }
 }

@@ -14,10 +14,11 @@ use tidemark_pages::Pages;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    task::JoinError,
+    task::{JoinError, JoinHandle},
     time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{info, warn};
 
@@ -27,11 +28,33 @@ use crate::{
     dapr::{AppChannel, Invocation, Sidecar, StateComponent, TopicPublisher},
     foundation::{Foundation, Offer},
     health::{self, Monitor},
-    http::{problem, request},
+    http::{
+        connections::{self, Limits, Protocol},
+        encoding, problem, request, target,
+    },
     identity::{KeySource, KeysUnavailable, PublicKeys, Verifier},
     operations::{self, Call, Fingerprints, Registry, RoleClient, client::Here},
     roles, telemetry,
-    telemetry::WithCauses,
+};
+
+/// Of the port for everybody. A request takes at most what its body, its operation and the rest of a refused body
+/// may take together; the edge closes a connection that nobody uses before we do (60 s).
+const HTTP: Limits = Limits {
+    connections: 2048,
+    head: Duration::from_secs(10),
+    body: Duration::from_secs(10),
+    request: Duration::from_mins(1),
+    idle: Duration::from_secs(75),
+};
+
+/// Of the port for the sidecar, which keeps one connection or a few and asks each second whether we are well. A batch
+/// of events may wait for a database.
+const APP_CHANNEL: Limits = Limits {
+    connections: 64,
+    head: Duration::from_secs(75),
+    body: Duration::from_secs(30),
+    request: Duration::from_mins(5),
+    idle: Duration::from_secs(75),
 };
 
 /// Runs `roles` until SIGTERM or SIGINT, then ends in order.
@@ -40,6 +63,8 @@ pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow:
     let telemetry =
         telemetry::start(&configuration.telemetry, &service_name(&roles), &configuration.instance)?;
     let metrics = telemetry::metrics::install()?;
+    let kept_small = metrics.clone();
+    let mut keeping = tokio::spawn(async move { kept_small.keep_small().await });
     let http = TcpListener::bind(configuration.listen.http_address).await.context("bind HTTP_ADDRESS")?;
     let channel = TcpListener::bind(configuration.listen.app_channel_address)
         .await
@@ -85,6 +110,9 @@ pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow:
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(request::panicked))
+        .layer(encoding::of_answers())
+        .layer(middleware::map_response(encoding::weaken_tag))
+        .layer(middleware::from_fn(target::check_host))
         .layer(middleware::from_fn_with_state(traced_share, request::around));
 
     let names: Vec<&str> = foundation.roles.iter().map(|role| role.as_str()).collect();
@@ -96,31 +124,32 @@ pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow:
         "started"
     );
     let app_channel_stop = CancellationToken::new();
-    let app_channel = tokio::spawn(serve_app_channel(channel, app_channel, app_channel_stop.clone()));
-    let http = tokio::spawn(serve_http(http, router, foundation.stopping.clone()));
-    let (mut http, mut app_channel) = (http, app_channel);
+    let channel_stop = app_channel_stop.clone();
+    let app_channel = app_channel.routes().into_axum_router();
+    let app_channel = connections::serve(channel, Protocol::Http2, APP_CHANNEL, app_channel, channel_stop);
+    // Before the router, which goes by the path.
+    let service = ServiceBuilder::new().map_request(target::in_one_spelling).service(router);
+    let http = connections::serve(http, Protocol::Http1, HTTP, service, foundation.stopping.clone());
+    let (mut app_channel, mut http) = (tokio::spawn(app_channel), tokio::spawn(http));
     // A port that is served no more serves nobody: the process ends, and whoever supervises it starts another.
     let ended = tokio::select! {
         ended = end_of_life() => ended,
         Some(reason) = unfit.next() => Err(reason),
         ended = &mut http => Err(gone("the HTTP port", ended)),
         ended = &mut app_channel => Err(gone("the app channel", ended)),
+        ended = &mut keeping => Err(gone("the keeping of metrics", ended)),
     };
     stop(&foundation, pages, http, app_channel, app_channel_stop).await;
     telemetry.stop();
     ended
 }
 
-fn gone<E>(what: &str, ended: Result<Result<(), E>, JoinError>) -> anyhow::Error
-where
-    E: std::error::Error + Send + Sync + 'static,
-{
+fn gone(what: &str, ended: Result<(), JoinError>) -> anyhow::Error {
     let cause = match ended {
-        Ok(Ok(())) => anyhow::anyhow!("it ended by itself"),
-        Ok(Err(fault)) => fault.into(),
+        Ok(()) => anyhow::anyhow!("it ended by itself"),
         Err(fault) => fault.into(),
     };
-    cause.context(format!("{what} is served no more"))
+    cause.context(format!("{what} has ended"))
 }
 
 /// What traces call this process: `tidemark`, or `tidemark-tasks` when it is the tasks role alone, like its app-id.
@@ -179,29 +208,6 @@ impl KeySource for AccountsKeys {
     }
 }
 
-async fn serve_http(listener: TcpListener, router: Router, stop: CancellationToken) -> std::io::Result<()> {
-    use axum::serve::ListenerExt;
-    // Small answers must not wait for the client's acknowledgement of earlier ones.
-    let listener = listener.tap_io(|connection| {
-        if let Err(fault) = connection.set_nodelay(true) {
-            warn!(error = %WithCauses(&fault), "connection keeps its delay");
-        }
-    });
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
-}
-
-async fn serve_app_channel(
-    listener: TcpListener,
-    app_channel: AppChannel,
-    stop: CancellationToken,
-) -> Result<(), tonic::transport::Error> {
-    let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
-    tonic::transport::Server::builder()
-        .add_routes(app_channel.routes())
-        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
-        .await
-}
-
 async fn end_of_life() -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
@@ -211,22 +217,30 @@ async fn end_of_life() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Until which part of the drain deadline requests are waited for, and until which pages are: whoever takes all of
+/// his share leaves the others theirs.
+const REQUESTS: f64 = 0.5;
+const PAGES: f64 = 0.8;
+
 /// Stops in the order in which nothing is lost: no new requests, those under way, committed events, the
 /// sidecar's last deliveries.
 async fn stop(
     foundation: &Foundation,
     pages: Vec<Pages>,
-    http: tokio::task::JoinHandle<std::io::Result<()>>,
-    app_channel: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
+    http: JoinHandle<()>,
+    app_channel: JoinHandle<()>,
     app_channel_stop: CancellationToken,
 ) {
-    let deadline = Instant::now() + foundation.configuration.drain_deadline;
+    let whole = foundation.configuration.drain_deadline;
+    let begun = Instant::now();
+    let (requests, events) = (begun + whole.mul_f64(REQUESTS), begun + whole.mul_f64(PAGES));
+    let deadline = begun + whole;
     foundation.stopping.cancel();
     // What has ended has been looked at.
-    if !http.is_finished() && timeout(remaining(deadline), http).await.is_err() {
-        warn!("requests were still under way at the drain deadline");
+    if !http.is_finished() && timeout(remaining(requests), http).await.is_err() {
+        warn!("requests were still under way when their part of the drain deadline was over");
     }
-    for drained in join_all(pages.iter().map(|pages| pages.drain(remaining(deadline)))).await {
+    for drained in join_all(pages.iter().map(|pages| pages.drain(remaining(events)))).await {
         if drained.is_complete() {
             info!("pages drained");
         } else {
@@ -247,4 +261,40 @@ async fn stop(
 fn remaining(deadline: Instant) -> Duration {
     // Even after the deadline there is a moment, so that what is already done counts as done.
     deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(100))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use std::future::pending;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        serve: ServeConfiguration,
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_take_all_their_time_leave_the_rest_theirs() {
+        let program = Program::try_parse_from(["tidemark", "--drain-deadline=20"]).unwrap();
+        let foundation = lay_foundation(program.serve, vec![Role::Notifications]).unwrap();
+        let (began, stopping) = (Instant::now(), foundation.stopping.clone());
+        let work = foundation.tasks.spawn(async move {
+            stopping.cancelled().await;
+            tokio::time::sleep(Duration::from_secs(15)).await;
+        });
+        let channel_stop = CancellationToken::new();
+        stop(&foundation, Vec::new(), tokio::spawn(pending()), tokio::spawn(pending()), channel_stop).await;
+        assert!(work.is_finished());
+        assert_eq!(began.elapsed().as_secs(), 20);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_died_is_a_reason_to_end() {
+        let died = tokio::spawn(async { panic!("by test") }).await;
+        assert!(format!("{:#}", gone("the port", died)).contains("panicked"));
+        assert!(format!("{:#}", gone("the port", Ok(()))).starts_with("the port has ended"));
+    }
 }

@@ -1,9 +1,11 @@
 //! What is wrong with a request is told, in one form, and never breaks anything.
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH};
 use serde_json::{Value, json};
 use tidemark_acceptance::Outcome;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,7 +25,13 @@ pub fn trials() -> Vec<Trial> {
         numbers_and_texts_beyond_all_bounds_are_refused,
         a_path_that_nobody_serves_is_not_found,
         a_path_that_is_no_text_is_not_found,
+        every_spelling_of_a_path_leads_to_the_same,
+        a_request_names_one_host,
+        a_compressed_body_is_read_and_measured_unfolded,
+        a_large_answer_is_compressed_for_who_takes_that,
+        who_takes_no_json_is_refused,
         a_method_that_a_path_does_not_take_is_refused,
+        options_tells_what_a_path_takes,
         a_request_keeps_the_id_that_it_brings,
         a_request_without_a_usable_id_gets_one,
         a_request_that_is_no_http_is_refused,
@@ -74,7 +82,7 @@ async fn what_is_no_json_is_refused(world: Arc<World>) -> Outcome {
             [b"{\"invalid\": \"\xff\xfe\", ".as_slice(), &with_every_member("\"\"")[1..]].concat(),
             format!("{right} {right}").into_bytes(),
             format!("\u{feff}{right}").into_bytes(),
-            with_every_member(&format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000))),
+            with_every_member(&format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000))),
         ];
         for body in bodies {
             let told = String::from_utf8_lossy(&body).chars().take(40).collect::<String>();
@@ -219,6 +227,111 @@ async fn a_path_that_is_no_text_is_not_found(world: Arc<World>) -> Outcome {
         assert!(matches!(answer.status.as_u16(), 400 | 404), "{path}: {}", answer.text());
         answer.any_problem();
     }
+    Ok(())
+}
+
+async fn every_spelling_of_a_path_leads_to_the_same(world: Arc<World>) -> Outcome {
+    let group = world.member().new_group(&unique("group")).await?;
+    let escaped = group.bytes().fold(String::new(), |escaped, byte| format!("{escaped}%{byte:02X}"));
+    for path in [
+        format!("/api/%67roups/{group}"),
+        format!("/%61%70%69/groups/{escaped}"),
+        format!("/api/gr%6fups/{escaped}?limit=1"),
+    ] {
+        assert_eq!(world.member().get(&path).await?.expect(200).json()["group"]["_id"], group, "{path}");
+    }
+    Ok(())
+}
+
+async fn a_request_names_one_host(world: Arc<World>) -> Outcome {
+    let address = world.stack.base_url().replace("http://localhost", "127.0.0.1");
+    for (hosts, status) in [
+        ("Host: x\r\n", 200),
+        ("", 400),
+        ("Host: x\r\nHost: x\r\n", 400),
+        ("Host: x\r\nHost: y\r\n", 400),
+        ("Host: x y\r\n", 400),
+    ] {
+        let mut connection = TcpStream::connect(&address).await?;
+        let request = format!("GET /api/health HTTP/1.1\r\nConnection: close\r\n{hosts}\r\n");
+        connection.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await?;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{hosts}: {answer}");
+        assert!(status == 200 || answer.contains("malformed-request"), "{hosts}: {answer}");
+    }
+    Ok(())
+}
+
+fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(plain).and_then(|()| encoder.finish()).expect("a vector takes everything")
+}
+
+async fn a_compressed_body_is_read_and_measured_unfolded(world: Arc<World>) -> Outcome {
+    let send = async |encoding: &str, body: Vec<u8>| {
+        let request = world.member().request(Method::POST, "/api/groups").header(CONTENT_ENCODING, encoding);
+        send(request.header(CONTENT_TYPE, "application/json").body(body)).await
+    };
+    let right = b"{\"name\": \"compressed\"}";
+    assert_eq!(send("gzip", gzip(right)).await?.expect(201).json()["group"]["name"], "compressed");
+    send("gzip", right.to_vec()).await?.problem(400, "malformed-body");
+    let bomb = format!("{{\"name\": \"{}\"}}", "x".repeat(64 << 20));
+    send("gzip", gzip(bomb.as_bytes())).await?.problem(413, "body-too-large");
+    let unread = send("br", right.to_vec()).await?;
+    unread.problem(415, "unsupported-encoding");
+    assert!(unread.header("accept-encoding").is_some_and(|codings| codings.contains("gzip")));
+    Ok(())
+}
+
+async fn a_large_answer_is_compressed_for_who_takes_that(world: Arc<World>) -> Outcome {
+    let group = world.member().new_group(&unique("group")).await?;
+    for _ in 0..10 {
+        world.member().new_task(&group, &"long ".repeat(40)).await?;
+    }
+    let path = format!("/api/groups/{group}");
+    let plain = world.member().get(&path).await?.expect(200);
+    let request = world.member().request(Method::GET, &path).header(ACCEPT_ENCODING, "gzip");
+    let packed = send(request).await?.expect(200);
+    assert_eq!((plain.header("content-encoding"), packed.header("content-encoding")), (None, Some("gzip")));
+    for answer in [&plain, &packed] {
+        let vary = answer.header("vary").unwrap_or_default();
+        assert!(vary.eq_ignore_ascii_case("accept-encoding"), "{vary}");
+    }
+    let mut unfolded = Vec::new();
+    GzDecoder::new(&packed.body[..]).read_to_end(&mut unfolded)?;
+    assert_eq!(unfolded, plain.body);
+    // Other bytes under a tag of their own, by which the answer is known all the same.
+    let tag = packed.tag().to_owned();
+    assert_eq!(tag, format!("W/{}", plain.tag()));
+    let again = world.member().request(Method::GET, &path).header(IF_NONE_MATCH, &tag);
+    send(again.header(ACCEPT_ENCODING, "gzip")).await?.expect(304);
+    world.member().put_if(&path, &tag, &json!({ "name": "renamed" })).await?.expect(200);
+    Ok(())
+}
+
+async fn who_takes_no_json_is_refused(world: Arc<World>) -> Outcome {
+    let get = async |accept: &str| {
+        send(world.member().request(Method::GET, "/api/groups").header(ACCEPT, accept)).await
+    };
+    for taken in ["*/*", "application/json", "text/html, application/*;q=0.1"] {
+        get(taken).await?.expect(200);
+    }
+    for untaken in ["text/html", "application/json;q=0, */*"] {
+        get(untaken).await?.problem(406, "not-acceptable");
+    }
+    Ok(())
+}
+
+async fn options_tells_what_a_path_takes(world: Arc<World>) -> Outcome {
+    for (path, allowed) in
+        [("/api/groups", ["GET", "HEAD", "POST"]), ("/api/tasks/x", ["GET", "PUT", "DELETE"])]
+    {
+        let answer = send(world.anonymous().request(Method::OPTIONS, path)).await?.expect(204);
+        let allow: Vec<&str> = answer.header("allow").unwrap_or_default().split(',').map(str::trim).collect();
+        assert!(allowed.iter().all(|method| allow.contains(method)), "{path}: {allow:?}");
+    }
+    send(world.anonymous().request(Method::OPTIONS, "/api/nothing")).await?.problem(404, "no-such-path");
     Ok(())
 }
 

@@ -13,6 +13,12 @@ use crate::telemetry::{
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use axum::{
+    body::Body,
+    extract::{self, State},
+    middleware::{self, Next},
+    response::Response as HttpResponse,
+};
 use bytes::Bytes;
 use dapr::dapr::proto::{
     common::v1::{InvokeRequest, InvokeResponse},
@@ -27,12 +33,15 @@ use dapr::dapr::proto::{
         topic_event_response::TopicEventResponseStatus,
     },
 };
+use http::HeaderValue;
+use http_body_util::Limited;
 use metrics::{counter, histogram};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     Request, Response, Status,
+    metadata::MetadataValue,
     service::{Routes, RoutesBuilder},
 };
 use tracing::{error, warn};
@@ -117,7 +126,32 @@ impl AppChannel {
             add(&mut builder, token.clone());
         }
         let operations = (self.operations)(&token);
-        Routes::from(builder.routes().into_axum_router().merge(operations))
+        let router = builder.routes().into_axum_router().merge(operations);
+        Routes::from(router.layer(middleware::from_fn_with_state(token, before_reading)))
+    }
+}
+
+/// What the sidecar calls without a token. None of it takes anything.
+const PROBES: [&str; 3] = [
+    "/dapr.proto.runtime.v1.AppCallback/ListTopicSubscriptions",
+    "/dapr.proto.runtime.v1.AppCallback/ListInputBindings",
+    "/dapr.proto.runtime.v1.AppCallbackHealthCheck/HealthCheck",
+];
+/// The largest message to one of them [bytes].
+const LARGEST_PROBE: usize = 1024;
+
+/// Refuses whoever is not the sidecar before anything of a message is read: it may be large.
+async fn before_reading(
+    State(token): State<AppToken>,
+    request: extract::Request,
+    next: Next,
+) -> HttpResponse {
+    if PROBES.contains(&request.uri().path()) {
+        return next.run(request.map(|body| Body::new(Limited::new(body, LARGEST_PROBE)))).await;
+    }
+    match token.verify(request.headers().get(ApiToken::HEADER).map(HeaderValue::as_bytes)) {
+        Ok(()) => next.run(request).await,
+        Err(status) => status.into_http(),
     }
 }
 
@@ -131,10 +165,12 @@ impl AppToken {
     }
 
     fn check<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        self.verify(request.metadata().get(ApiToken::HEADER).map(MetadataValue::as_encoded_bytes))
+    }
+
+    fn verify(&self, offered: Option<&[u8]>) -> Result<(), Status> {
         let Some(expected) = &self.0 else { return Ok(()) };
-        let offered =
-            request.metadata().get(ApiToken::HEADER).map_or(&[][..], |token| token.as_encoded_bytes());
-        let expected = expected.expose_secret().as_bytes();
+        let (offered, expected) = (offered.unwrap_or_default(), expected.expose_secret().as_bytes());
         if aws_lc_rs::constant_time::verify_slices_are_equal(offered, expected).is_ok() {
             Ok(())
         } else {
@@ -298,6 +334,7 @@ mod tests {
     use std::sync::Mutex;
 
     use dapr::dapr::proto::runtime::v1::TopicEventBulkRequestEntry;
+    use tower::ServiceExt;
 
     use super::*;
 
@@ -329,6 +366,49 @@ mod tests {
             largest_batch: 10,
             longest_wait_milliseconds: 1,
             consumer: Arc::clone(consumer) as Arc<dyn EventConsumer>,
+        }
+    }
+
+    async fn status(path: &str, token: Option<&str>, body: Body) -> String {
+        let app_channel = AppChannel {
+            subscriptions: Vec::new(),
+            services: Vec::new(),
+            operations: Box::new(|_| {
+                axum::Router::new().route("/an/Operation", axum::routing::post(async || ""))
+            }),
+            token: Some("open sesame".into()),
+            tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
+        };
+        let mut request = http::Request::post(path).header("content-type", "application/grpc");
+        if let Some(token) = token {
+            request = request.header(ApiToken::HEADER, token);
+        }
+        let router = app_channel.routes().into_axum_router();
+        let response = router.oneshot(request.body(body).unwrap()).await.unwrap();
+        let status = response.headers().get("grpc-status").map(|status| status.to_str().unwrap().to_owned());
+        status.unwrap_or_else(|| "read".to_owned())
+    }
+
+    #[tokio::test]
+    async fn who_shows_no_token_is_refused_before_its_message_is_read() {
+        let endless = || Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let unauthenticated = (tonic::Code::Unauthenticated as i32).to_string();
+        for path in ["/dapr.proto.runtime.v1.AppCallback/OnBulkTopicEvent", "/an/Operation"] {
+            for token in [None, Some("shut sesame")] {
+                assert_eq!(status(path, token, endless()).await, unauthenticated, "{path}");
+            }
+        }
+        assert_eq!(status("/an/Operation", Some("open sesame"), Body::empty()).await, "read");
+    }
+
+    #[tokio::test]
+    async fn a_probe_takes_no_large_message() {
+        let frame =
+            |length: u32| Body::from([&[0][..], &length.to_be_bytes(), &vec![0; length as usize]].concat());
+        for probe in PROBES {
+            assert_eq!(status(probe, None, frame(0)).await, "read", "{probe}");
+            assert_ne!(status(probe, None, frame(1 << 20)).await, "read", "{probe}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use quick_cache::sync::Cache;
+use quick_cache::{Weighter, sync::Cache};
 use tidemark_api::{
     Refusal,
     history::{GroupSummaries, GroupSummary, SummariseLogs},
@@ -16,14 +16,16 @@ use crate::{
     operations::{Answer, Call},
 };
 
-/// Workspaces whose summary is kept.
+/// Workspaces whose summary is expected to be kept.
 const WORKSPACES: usize = 1000;
+/// Groups in all summaries that are kept.
+const GROUPS: u64 = 100_000;
 
 /// Summaries by workspace.
 pub struct SummaryCache {
     kept_for: Duration,
     asking: Mutex<()>,
-    summaries: Cache<Workspace, Kept>,
+    summaries: Cache<Workspace, Kept, ByGroups>,
 }
 
 #[derive(Clone)]
@@ -32,9 +34,20 @@ struct Kept {
     groups: Arc<Vec<GroupSummary>>,
 }
 
+/// A summary takes as much room as it has groups.
+#[derive(Clone)]
+struct ByGroups;
+
+impl Weighter<Workspace, Kept> for ByGroups {
+    fn weight(&self, _: &Workspace, kept: &Kept) -> u64 {
+        1 + kept.groups.len() as u64
+    }
+}
+
 impl SummaryCache {
     pub fn new(kept_for: Duration) -> Self {
-        Self { kept_for, asking: Mutex::default(), summaries: Cache::new(WORKSPACES) }
+        let summaries = Cache::with_weighter(WORKSPACES, GROUPS, ByGroups);
+        Self { kept_for, asking: Mutex::default(), summaries }
     }
 
     async fn get(

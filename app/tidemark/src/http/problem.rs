@@ -65,6 +65,8 @@ fn headers(refusal: &Refusal) -> HeaderMap {
         Reason::TokenInvalid => {
             set(header::WWW_AUTHENTICATE, "Bearer realm=\"tidemark\", error=\"invalid_token\"");
         }
+        Reason::UnsupportedMediaType => set(header::ACCEPT, "application/json"),
+        Reason::UnsupportedEncoding => set(header::ACCEPT_ENCODING, "gzip, identity"),
         Reason::Unavailable => set(header::RETRY_AFTER, "1"),
         _ => {}
     }
@@ -82,6 +84,11 @@ pub async fn no_such_path(uri: http::Uri) -> Problem {
 }
 
 /// For methods that a path does not take.
-pub async fn method_not_allowed(method: http::Method, uri: http::Uri) -> Problem {
+pub async fn method_not_allowed(method: http::Method, uri: http::Uri) -> Response {
+    if method == http::Method::OPTIONS {
+        // The router adds what the path takes, as to the refusal below.
+        return StatusCode::NO_CONTENT.into_response();
+    }
     Problem(Refusal::new(Reason::MethodNotAllowed, format!("{} does not take {method}", uri.path())))
+        .into_response()
 }

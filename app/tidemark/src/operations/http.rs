@@ -27,15 +27,19 @@ use super::{
     offered::Offered,
     registry::Registry,
 };
-use crate::http::{Problem, body};
+use crate::http::{Problem, accept, body};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Tells on an answer that it is the first one again.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
+/// How much of a client's name is kept [bytes].
+const LONGEST_USER_AGENT: usize = 256;
+
 /// The routes of all operations that this process offers.
 pub fn router(registry: &Arc<Registry>) -> Router {
     let mut router = Router::new();
+    let reader = body::Reader::new();
     for operation in registry.operations() {
         let declaration = operation.declaration();
         let method = match declaration.method {
@@ -46,8 +50,9 @@ pub fn router(registry: &Arc<Registry>) -> Router {
         };
         for &path in declaration.paths {
             let (registry, operation) = (Arc::clone(registry), Arc::clone(operation));
+            let reader = reader.clone();
             let handler = move |request: Request| async move {
-                match serve(&registry, &operation, path, request).await {
+                match serve(&registry, &operation, path, &reader, request).await {
                     Ok(response) => response,
                     Err(refusal) => Problem(refusal).into_response(),
                 }
@@ -71,16 +76,22 @@ async fn serve(
     registry: &Registry,
     operation: &Offered,
     path: &'static str,
+    reader: &body::Reader,
     request: Request,
 ) -> Result<Response, Refusal> {
     let declaration = *operation.declaration();
     let schema = &operation.described.input;
     let (mut parts, body) = request.into_parts();
     let admission = registry.admit(operation, bearer_token(&parts.headers)).await?;
+    if declaration.success != Success::Gone {
+        accept::check(&parts.headers)?;
+    }
     let conditions = conditions(&declaration, &parts.headers)?;
     let in_path = path_members(&mut parts, path).await?;
     let in_query: Vec<(String, String)> =
         form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    // As long as this, so that what waits is counted.
+    let mut read = None;
     let mut members = if declaration.has_body() {
         if let Some((name, _)) = in_query.first() {
             let message = format!("{name} is not known here; members are taken from the body");
@@ -90,8 +101,8 @@ async fn serve(
         if is_absent && !operation.described.wants_body() {
             Members::default()
         } else {
-            let bytes = body::read(&parts.headers, body).await?;
-            Members::parse(&bytes)?
+            let body = reader.read(declaration.access, &parts.headers, body).await?;
+            Members::parse(&read.insert(body).bytes)?
         }
     } else {
         query_members(schema, in_query)?
@@ -142,7 +153,10 @@ fn conditions(declaration: &Declaration, headers: &HeaderMap) -> Result<Conditio
     };
     // The edge says who calls; nobody else reaches this port.
     let address = text(HeaderName::from_static("x-real-ip"));
-    conditions.origin = Origin { address, user_agent: text(header::USER_AGENT) };
+    let mut user_agent = text(header::USER_AGENT);
+    // Visible ASCII, so every place is one between characters.
+    user_agent.truncate(LONGEST_USER_AGENT);
+    conditions.origin = Origin { address, user_agent };
     conditions.fresh = declaration.kept && text(header::CACHE_CONTROL).contains("no-cache");
     Ok(conditions)
 }
@@ -181,6 +195,8 @@ fn respond(declaration: &Declaration, answer: Answer<Bytes>, known: &[&str]) -> 
         let tag = tag(answer.version, &answer.output);
         is_known = conditional::is_known(known, &tag);
         set(header::ETAG, tag);
+        // Also of an answer that has no body this time.
+        set(header::VARY, "accept-encoding".to_owned());
     } else if let Some(version) = answer.version {
         set(header::ETAG, format!("\"{version}\""));
     }

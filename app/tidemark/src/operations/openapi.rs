@@ -53,7 +53,7 @@ pub fn document() -> Value {
     })
 }
 
-const DESCRIPTION: &str = "Bodies are JSON of at most 1 MiB. Times are ISO 8601 in UTC with milliseconds, days \
+const DESCRIPTION: &str = "Bodies are JSON of at most 1 MiB, of log-in and registration 32 KiB, plain or with gzip. Times are ISO 8601 in UTC with milliseconds, days \
     are `YYYY-MM-DD`, ids are opaque strings of at most 100 characters. Errors are problem documents (RFC 9457). \
     A list takes `limit` and `cursor`; `next` in its answer is the cursor of the next page. With \
     `Idempotency-Key` a repeated request gets its first answer; with `If-Match` a change made meanwhile is not \

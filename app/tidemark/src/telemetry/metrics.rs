@@ -3,9 +3,12 @@
 //! `docs/observability.md` explains the metrics; `make observability-check` compares it, the rules and the
 //! dashboards with this table.
 
+use std::time::Duration;
+
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
+use tokio::time::{MissedTickBehavior, interval};
 
 /// From half a millisecond to ten seconds: a save through the sidecar takes about one millisecond, the
 /// slowest deadline is ten seconds. 0.1, 0.2 and 0.5 are promised times: what is promised must be a bound.
@@ -143,6 +146,9 @@ const BEGIN_AT_ZERO: [&str; 13] = [
     "sweeper_pages_total",
 ];
 
+/// How long recorded values are kept one by one.
+const TIDY_EVERY: Duration = Duration::from_secs(5);
+
 /// What `/metrics` shows.
 #[derive(Clone)]
 pub struct Exposition {
@@ -155,6 +161,17 @@ impl Exposition {
     pub fn render(&self) -> String {
         self.process.collect();
         self.recorded.render()
+    }
+
+    /// Counts what was recorded into the histograms' buckets from time to time, for ever. Without this every single
+    /// value would be kept until somebody asks.
+    pub async fn keep_small(&self) {
+        let mut turns = interval(TIDY_EVERY);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            turns.tick().await;
+            self.recorded.run_upkeep();
+        }
     }
 }
 

@@ -365,6 +365,36 @@ async fn large_answers_are_compressed_and_conditions_pass_untouched() {
     let request = edge.client.get(format!("{}/api/tasks/t1", edge.url)).header("if-match", weak);
     let seen: Value = request.send().await.unwrap().json().await.unwrap();
     assert_eq!(seen["headers"]["if-match"], "W/\"3\"", "the application knows what it means");
+    assert_eq!(
+        seen["headers"]["accept-encoding"],
+        Value::Null,
+        "it need not compress what is compressed here"
+    );
+}
+
+#[tokio::test]
+async fn a_request_of_old_that_names_no_host_reaches_its_role_with_one() {
+    let edge = Edge::start(Absent::default()).await;
+    let mut client = TcpStream::connect(edge.address).await.unwrap();
+    client.write_all(b"GET /api/groups HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let seen: Value = serde_json::from_str(body).unwrap();
+    assert!(seen["headers"]["host"].is_string(), "{seen}");
+}
+
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let edge = Edge::start(Absent::default()).await;
+    for hosts in ["", "Host: x\r\nHost: x\r\n"] {
+        let mut client = TcpStream::connect(edge.address).await.unwrap();
+        let request = format!("GET /api/groups HTTP/1.1\r\nConnection: close\r\n{hosts}\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("malformed-request"), "{answer}");
+    }
 }
 
 #[tokio::test]

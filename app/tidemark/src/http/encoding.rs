@@ -1,0 +1,129 @@
+//! Compression: of answers that are worth it, and of bodies that come compressed.
+
+use std::io::Read;
+
+use axum::response::Response;
+use flate2::read::MultiGzDecoder;
+use http::{HeaderMap, HeaderValue, header};
+use tidemark_api::{Reason, Refusal};
+use tower_http::compression::{
+    CompressionLayer, CompressionLevel, Predicate,
+    predicate::{NotForContentType, SizeAbove},
+};
+
+/// The smallest answer that is compressed [bytes], as at the edge.
+const WORTH_IT: u16 = 1024;
+
+/// Compresses answers for whoever takes that. The edge does not ask for it, since it compresses by itself.
+pub fn of_answers() -> CompressionLayer<impl Predicate> {
+    let worth_it = SizeAbove::new(WORTH_IT).and(NotForContentType::IMAGES).and(NotForContentType::SSE);
+    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it)
+}
+
+/// A compressed answer has other bytes than the plain one: a tag that stands for both is weak (RFC 9110, 8.8.1).
+pub async fn weaken_tag(mut response: Response) -> Response {
+    if response.headers().contains_key(header::CONTENT_ENCODING)
+        && let Some(tag) = response.headers().get(header::ETAG)
+        && tag.as_bytes().starts_with(b"\"")
+        && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
+    {
+        response.headers_mut().insert(header::ETAG, weak);
+    }
+    response
+}
+
+/// How a body was encoded.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Plain,
+    Gzip,
+}
+
+impl Encoding {
+    /// How the body says that it is encoded.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let mut codings = headers
+            .get_all(header::CONTENT_ENCODING)
+            .iter()
+            .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"));
+        match (codings.next(), codings.next()) {
+            (None, _) => Ok(Self::Plain),
+            (Some(coding), None)
+                if coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip") =>
+            {
+                Ok(Self::Gzip)
+            }
+            _ => Err(Refusal::new(Reason::UnsupportedEncoding, "compress the body with gzip, or not at all")),
+        }
+    }
+}
+
+/// The first `most` bytes of what was compressed: what is larger than may be is never unfolded.
+pub fn unfold(compressed: &[u8], most: usize) -> std::io::Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    MultiGzDecoder::new(compressed).take(most as u64).read_to_end(&mut plain)?;
+    Ok(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, middleware::map_response, routing::get};
+    use http::Request;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn answer(path: &str, accepted: &str) -> Response {
+        let tagged = |body: String| async move { ([(header::ETAG, "\"3.a\"")], body) };
+        let router = Router::new()
+            .route("/short", get(move || tagged("short".to_owned())))
+            .route("/long", get(move || tagged("long".repeat(1000))))
+            .layer(of_answers())
+            .layer(map_response(weaken_tag));
+        let request = Request::get(path).header(header::ACCEPT_ENCODING, accepted);
+        router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_large_answer_is_compressed_for_who_takes_that_and_its_tag_is_weak() {
+        let response = answer("/long", "gzip, br").await;
+        assert_eq!(response.headers()[header::CONTENT_ENCODING], "gzip");
+        assert_eq!(response.headers()[header::ETAG], "W/\"3.a\"");
+        assert_eq!(response.headers()[header::VARY], "accept-encoding");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.len() < 200, "{}", body.len());
+        assert_eq!(unfold(&body, 1 << 20).unwrap(), "long".repeat(1000).as_bytes());
+    }
+
+    #[tokio::test]
+    async fn who_does_not_take_gzip_and_who_gets_little_gets_plain_bytes_and_the_tag_as_it_is() {
+        for (path, accepted) in [("/long", ""), ("/long", "gzip;q=0"), ("/long", "br"), ("/short", "gzip")] {
+            let response = answer(path, accepted).await;
+            assert!(!response.headers().contains_key(header::CONTENT_ENCODING), "{path} {accepted}");
+            assert_eq!(response.headers()[header::ETAG], "\"3.a\"", "{path} {accepted}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_plain_or_gzip() {
+        let of = |lines: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::CONTENT_ENCODING, HeaderValue::from_static(line));
+            }
+            Encoding::of(&headers)
+        };
+        for plain in [&[][..], &[""], &["identity"], &["Identity, identity"]] {
+            assert_eq!(of(plain), Ok(Encoding::Plain));
+        }
+        for gzip in [&["gzip"][..], &["X-GZIP"], &["identity", "gzip"]] {
+            assert_eq!(of(gzip), Ok(Encoding::Gzip));
+        }
+        for other in [&["br"][..], &["deflate"], &["gzip, gzip"], &["gzip", "gzip"], &["nonsense"]] {
+            assert_eq!(of(other).unwrap_err().reason(), Reason::UnsupportedEncoding);
+        }
+    }
+}
