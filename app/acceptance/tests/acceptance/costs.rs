@@ -1,11 +1,18 @@
 //! What an answer costs the store, in calls of the sidecar and in keys.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom, IteratorRandom};
+use rand::{Rng, SeedableRng};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tidemark_acceptance::{Failure, Outcome, eventually};
+use tokio::time::timeout;
 
 use super::api::{Api, ids, send};
 use super::run::Trial;
@@ -14,7 +21,11 @@ use crate::trials;
 
 /// Alone: nothing else is to be counted.
 pub fn quiet_trials() -> Vec<Trial> {
-    trials![answers_cost_few_calls_and_keys, a_board_of_two_thousand_tasks_is_full_and_still_shown]
+    trials![
+        answers_cost_few_calls_and_keys,
+        no_cursor_or_number_makes_an_answer_cost_more,
+        a_board_of_two_thousand_tasks_is_full_and_still_shown,
+    ]
 }
 
 /// Reads of the state store.
@@ -127,6 +138,136 @@ async fn answers_cost_few_calls_and_keys(world: Arc<World>) -> Outcome {
     let shown = api.get(&format!("/api/groups/{large}?limit=200")).await?.expect(200).json();
     let first = shown["group"]["tasks"].as_array().cloned().unwrap_or_default();
     assert_eq!((ids(&first).len(), &shown["group"]["taskCount"]), (200, &json!(500)));
+    Ok(())
+}
+
+/// Requests to each list.
+const MADE_UP: usize = 60;
+/// Keys that an answer reads at most on an average, whatever it is asked for with, of what is laid out here; of
+/// users, who lie in 256 pages.
+const FEW_KEYS: u64 = 40;
+const PAGES_OF_USERS: u64 = 256;
+/// The longest that any answer may take: what spins would take for ever.
+const LONGEST: Duration = Duration::from_secs(5);
+
+fn number(random: &mut StdRng) -> Value {
+    let numbers = [
+        json!(0),
+        json!(1),
+        json!(64),
+        json!(1 << 24),
+        json!((1 << 24) + 1),
+        json!(u32::MAX - 1),
+        json!(u32::MAX),
+        json!(1_u64 << 32),
+        json!(i64::MIN),
+        json!(i64::MAX),
+        json!(u64::MAX),
+        json!(-1),
+        json!(1.5),
+        json!(1e300),
+        json!(random.random::<u32>()),
+        json!(random.random_range(0..80)),
+    ];
+    numbers.choose(random).cloned().unwrap_or_default()
+}
+
+fn text(random: &mut StdRng, known: &[String]) -> Value {
+    let texts =
+        ["", "infinity", "\0", "2026-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z", "z", "\u{10ffff}"];
+    let texts = texts.into_iter().chain(known.iter().map(String::as_str));
+    json!(texts.choose(random).unwrap_or_default())
+}
+
+/// The same with some of its numbers and texts replaced.
+fn changed(random: &mut StdRng, value: &Value, known: &[String]) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(|item| changed(random, item, known)).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, member)| (name.clone(), changed(random, member, known))).collect()
+        }
+        Value::String(_) if random.random_bool(0.5) => text(random, known),
+        Value::Number(_) if random.random_bool(0.5) => number(random),
+        other => other.clone(),
+    }
+}
+
+/// A cursor of some list's form, or of none.
+fn made_up(random: &mut StdRng, given: &[Value], known: &[String]) -> String {
+    let (one, other) = (number(random), number(random));
+    let seen = json!([one, { "entry": text(random, known), "created_at": other }]);
+    let within = json!({ "page": number(random), "number": number(random) });
+    let position = match random.random_range(0..9) {
+        0 => within,
+        1 => json!([one, other]),
+        2 => json!([text(random, known), other]),
+        3 => json!([text(random, known), text(random, known)]),
+        4 => seen,
+        5 => json!({ "group": seen, "within": within }),
+        6 => json!({ "group": null, "within": within }),
+        _ => given.choose(random).map(|given| changed(random, given, known)).unwrap_or_default(),
+    };
+    URL_SAFE_NO_PAD.encode(position.to_string())
+}
+
+async fn no_cursor_or_number_makes_an_answer_cost_more(world: Arc<World>) -> Outcome {
+    let seed = world.settings.seed.unwrap_or_else(rand::random);
+    let mut random = StdRng::seed_from_u64(seed);
+    let api = world.elsewhere()?;
+    let mut known = Vec::new();
+    for name in ["one", "two", "three"] {
+        known.push(api.new_group(name).await?);
+    }
+    known.extend(tasks(&api, &known[0], 70).await?);
+    known.push(api.new_task(&known[1], "task").await?);
+    let (group, task) = (known[0].clone(), known[3].clone());
+    for number in 0..3 {
+        let comment = json!({ "text": number.to_string() });
+        api.post(&format!("/api/tasks/{task}/comments"), &comment).await?.expect(201);
+    }
+    // An entry's name is the end of its id.
+    known.extend(known.clone().iter().filter_map(|id| Some(id.get(id.len() - 13..)?.to_owned())));
+    let lists = [
+        "/api/groups?".to_owned(),
+        "/api/groups?include=tasks&".to_owned(),
+        "/api/tasks?".to_owned(),
+        "/api/tasks?status=New&".to_owned(),
+        "/api/tasks?status=Approved&".to_owned(),
+        format!("/api/groups/{group}?"),
+        format!("/api/groups/{group}/tasks?"),
+        format!("/api/groups/{group}/tasks?status=Approved&"),
+        format!("/api/tasks/{task}/comments?"),
+        "/api/auth/users?".to_owned(),
+        "/api/logs/groups?".to_owned(),
+        format!("/api/logs/group/{group}?"),
+        format!("/api/logs/group/{group}/tasks?"),
+        format!("/api/logs/task/{task}?"),
+    ];
+    let mut given = Vec::new();
+    for list in &lists {
+        let first = api.get(&format!("{list}limit=1")).await?.expect(200).json();
+        let next = first["next"].as_str().and_then(|next| URL_SAFE_NO_PAD.decode(next).ok());
+        given.extend(next.and_then(|next| serde_json::from_slice::<Value>(&next).ok()));
+    }
+    for list in &lists {
+        let before = readings(&world).await?;
+        for _ in 0..MADE_UP {
+            let limit = match random.random_range(0..3) {
+                0 => String::new(),
+                1 => "limit=200&".to_owned(),
+                _ => format!("limit={}&", number(&mut random)),
+            };
+            let path = format!("{list}{limit}cursor={}", made_up(&mut random, &given, &known));
+            let told = format!("SEED={seed}: {path}");
+            let answer = timeout(LONGEST, api.get(&path)).await.map_err(|_| Failure::new(&told))??;
+            assert!(matches!(answer.status.as_u16(), 200 | 400), "{told}: {}", answer.text());
+        }
+        let keys = (readings(&world).await?.keys - before.keys) / MADE_UP as u64;
+        let most = if list.starts_with("/api/auth/users") { PAGES_OF_USERS } else { FEW_KEYS };
+        eprintln!("measured: a made-up cursor of {list} makes an answer read {keys} keys on an average");
+        assert!(keys <= most, "SEED={seed}: {list} reads {keys} keys on an average");
+    }
+    world.anonymous().get("/api/health").await?.expect(200);
     Ok(())
 }
 

@@ -13,6 +13,7 @@ impl From<ReadError> for Refusal {
         match fault {
             ReadError::Store(cause) => of_read(&cause),
             ReadError::Corrupt(cause) => internal(&cause),
+            ReadError::Endless(cause) => internal(&cause),
         }
     }
 }
