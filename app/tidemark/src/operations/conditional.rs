@@ -205,10 +205,7 @@ mod tests {
 
     /// Any characters of a header, mostly those that tags are made of.
     fn lines() -> impl Strategy<Value = Vec<String>> {
-        prop::collection::vec(
-            prop_oneof![r#"[ -~\u{80}-\u{ff}]{0,20}"#, r#"([*,W/" .0-9+]|"3"){0,12}"#],
-            0..3,
-        )
+        prop::collection::vec(prop_oneof![r"[ -~\u{80}-\u{ff}]{0,20}", r#"([*,W/" .0-9+]|"3"){0,12}"#], 0..3)
     }
 
     proptest! {
