@@ -117,31 +117,31 @@ operation!(UpdateGroup -> GroupAnswer {
 pub struct UnchangedGroup {
     /// Accepted if unchanged.
     #[serde(rename = "_id", skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("readOnly" = true))]
+    #[schemars(with = "Id", extend("readOnly" = true))]
     pub own_id: Option<Id>,
     /// Accepted, and not read: it follows from the tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("readOnly" = true))]
+    #[schemars(with = "u64", extend("readOnly" = true))]
     pub task_count: Option<u64>,
     /// Accepted if unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("readOnly" = true))]
+    #[schemars(with = "Id", extend("readOnly" = true))]
     pub created_by: Option<Id>,
     /// Accepted if unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("readOnly" = true))]
+    #[schemars(with = "Moment", extend("readOnly" = true))]
     pub created_at: Option<Moment>,
     /// Accepted if unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("readOnly" = true))]
+    #[schemars(with = "Moment", extend("readOnly" = true))]
     pub updated_at: Option<Moment>,
     /// Accepted if unchanged: another version is refused as stale.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("readOnly" = true))]
+    #[schemars(with = "u64", extend("readOnly" = true))]
     pub version: Option<u64>,
     /// Accepted, and not read: tasks are changed one by one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("readOnly" = true))]
+    #[schemars(with = "Vec<serde_json::Value>", extend("readOnly" = true))]
     pub tasks: Option<Vec<serde_json::Value>>,
 }
 

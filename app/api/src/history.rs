@@ -11,11 +11,18 @@ use crate::{
 
 /// How much happened in each group.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-pub struct SummariseLogs {}
+#[serde(default)]
+pub struct SummariseLogs {
+    /// How many groups at most; 10000 if not given.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub limit: Option<u64>,
+    /// The `next` of the page before.
+    pub cursor: Option<String>,
+}
 
 operation!(SummariseLogs -> GroupSummaries {
     role: Role::History,
-    summary: "Tells how much happened in each group, the latest active first, at most 10000 of them. May be up to 300 seconds old; \
+    summary: "Tells by pages how much happened in each group, the latest active first. May be up to 300 seconds old; \
               whoever will not take a kept answer gets a fresh one.",
     method: Method::Get,
     paths: &["/api/logs/groups"],
@@ -51,11 +58,16 @@ operation!(ShowGroupLog -> Logs {
 pub struct SummariseTaskLogs {
     /// The group; a deleted one keeps its log.
     pub id: Id,
+    /// How many tasks at most; 1000 if not given.
+    #[schemars(range(min = 1, max = 1000))]
+    pub limit: Option<u64>,
+    /// The `next` of the page before.
+    pub cursor: Option<String>,
 }
 
 operation!(SummariseTaskLogs -> TaskSummaries {
     role: Role::History,
-    summary: "Tells how much happened to each task of a group, the latest active first, at most 1000 of them.",
+    summary: "Tells by pages how much happened to each task of a group, the latest active first.",
     method: Method::Get,
     paths: &["/api/logs/group/{id}/tasks"],
     refusals: &[Reason::NotFound],
@@ -112,6 +124,10 @@ pub struct Logs {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct GroupSummaries {
     pub groups: Vec<GroupSummary>,
+    /// The cursor of the next page; absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub next: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -126,6 +142,10 @@ pub struct GroupSummary {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TaskSummaries {
     pub tasks: Vec<TaskSummary>,
+    /// The cursor of the next page; absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub next: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

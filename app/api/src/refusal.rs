@@ -130,6 +130,9 @@ struct Content {
     current_version: Option<u64>,
 }
 
+/// Characters of an id at most.
+const LONGEST_ID: usize = 100;
+
 impl Refusal {
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self(Box::new(Content { reason, detail: detail.into(), faults: Vec::new(), current_version: None }))
@@ -148,6 +151,8 @@ impl Refusal {
     }
 
     pub fn not_found(kind: &str, id: impl fmt::Display) -> Self {
+        // What is longer is no id.
+        let id: String = id.to_string().chars().take(LONGEST_ID).collect();
         Self::new(Reason::NotFound, format!("{kind} {id} not found"))
     }
 

@@ -138,42 +138,43 @@ pub struct TaskValues {
 pub struct UnchangedTask {
     /// Accepted if unchanged.
     #[serde(rename = "_id", skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("readOnly" = true))]
+    #[schemars(with = "Id", extend("readOnly" = true))]
     pub own_id: Option<Id>,
     /// Accepted if unchanged: a task stays in its group.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("readOnly" = true))]
+    #[schemars(with = "Id", extend("readOnly" = true))]
     pub group_id: Option<Id>,
     /// Accepted if unchanged: the board moves tasks by `position`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("readOnly" = true))]
+    #[schemars(with = "String", extend("readOnly" = true))]
     pub rank: Option<String>,
     /// Accepted, and not read: it follows from the comments.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("readOnly" = true))]
+    #[schemars(with = "u64", extend("readOnly" = true))]
     pub comment_count: Option<u64>,
     /// Accepted if unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("readOnly" = true))]
+    #[schemars(with = "Id", extend("readOnly" = true))]
     pub created_by: Option<Id>,
     /// Accepted if unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("readOnly" = true))]
+    #[schemars(with = "Moment", extend("readOnly" = true))]
     pub created_at: Option<Moment>,
     /// Accepted if unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("readOnly" = true))]
+    #[schemars(with = "Moment", extend("readOnly" = true))]
     pub updated_at: Option<Moment>,
     /// Accepted if unchanged: another version is refused as stale.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("readOnly" = true))]
+    #[schemars(with = "u64", extend("readOnly" = true))]
     pub version: Option<u64>,
     /// Accepted, and not read: comments are added one by one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("readOnly" = true))]
+    #[schemars(with = "Vec<serde_json::Value>", extend("readOnly" = true))]
     pub comments: Option<Vec<serde_json::Value>>,
     /// Accepted, and not read.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("readOnly" = true))]
     pub comments_next: Option<String>,
 }
 
@@ -209,8 +210,9 @@ pub struct MoveTask {
     pub after: Option<Id>,
     /// The task of the same group that shall stand right after this one. With neither, the last place.
     pub before: Option<Id>,
-    /// The column that the task is dropped in.
-    #[schemars(with = "Option<Status>")]
+    /// The column that the task is dropped in; absent, the one that it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Status")]
     pub status: Option<String>,
 }
 

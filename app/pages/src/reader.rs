@@ -92,6 +92,10 @@ impl Engine {
             let living = (next..end).filter(|&number| !collection.is_dead(number));
             let asked: Vec<PageKey> =
                 living.take(at_most - pages.len()).map(|number| key.page(number)).collect();
+            if asked.is_empty() {
+                // There is no number beyond the last one.
+                break;
+            }
             let views = match last {
                 Some(_) => self.read_many(&asked).await?,
                 None => self.read_with_summary(&collection, &asked).await?,
@@ -105,7 +109,8 @@ impl Engine {
                 }
             }
         }
-        Ok(CollectionPages { pages, next: Some(next) })
+        let next = Some(next).filter(|_| pages.len() == at_most);
+        Ok(CollectionPages { pages, next })
     }
 
     /// Every page of the numbers given, and all from the summary's last one to the end.

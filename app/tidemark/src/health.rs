@@ -19,6 +19,7 @@ use tidemark_protocol::health::{
 use tokio::{sync::Mutex, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
+use tracing::warn;
 
 use crate::{
     clock::Clock,
@@ -56,7 +57,11 @@ impl Dependency {
         let outcome = tokio::time::timeout(PROBE_DEADLINE, (self.probe)()).await;
         let detail = match outcome {
             Ok(Ok(())) => None,
-            Ok(Err(fault)) => Some(WithCauses(&*fault).to_string()),
+            Ok(Err(fault)) => {
+                // The causes name addresses and speak the words of others: they are for the log.
+                warn!(dependency = self.name, error = %WithCauses(&*fault), "a dependency fails");
+                Some(fault.to_string())
+            }
             Err(_) => Some(format!("no answer within {PROBE_DEADLINE:?}")),
         };
         Reported {
@@ -189,7 +194,10 @@ async fn ask(role: Role, mut client: HealthClient<InvocationChannel>) -> Vec<Rep
     request.set_timeout(PROBE_DEADLINE * 2);
     let (healthy, detail, mut dependencies) = match client.report(request).await {
         Ok(report) => (true, String::new(), report.into_inner().dependencies),
-        Err(status) => (false, WithCauses(&status).to_string(), Vec::new()),
+        Err(status) => {
+            warn!(%role, error = %WithCauses(&status), "a role cannot be reached");
+            (false, "it cannot be reached".to_owned(), Vec::new())
+        }
     };
     // Without accounts and tasks there is no board; the others may be away for a while.
     let needed = matches!(role, Role::Accounts | Role::Tasks);

@@ -9,6 +9,7 @@ mod log_summary;
 mod logs;
 mod maintenance;
 mod schema;
+mod summaries;
 mod task_logs;
 
 use std::sync::Arc;

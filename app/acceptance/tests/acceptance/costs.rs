@@ -1,11 +1,18 @@
 //! What an answer costs the store, in calls of the sidecar and in keys.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom, IteratorRandom};
+use rand::{Rng, SeedableRng};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tidemark_acceptance::{Failure, Outcome, eventually};
+use tokio::time::timeout;
 
 use super::api::{Api, ids, send};
 use super::run::Trial;
@@ -14,7 +21,11 @@ use crate::trials;
 
 /// Alone: nothing else is to be counted.
 pub fn quiet_trials() -> Vec<Trial> {
-    trials![answers_cost_few_calls_and_keys, a_board_of_two_thousand_tasks_is_full_and_still_shown]
+    trials![
+        answers_cost_few_calls_and_keys,
+        no_cursor_or_number_makes_an_answer_cost_more,
+        a_board_of_two_thousand_tasks_is_full_and_still_shown,
+    ]
 }
 
 /// Reads of the state store.
@@ -127,6 +138,138 @@ async fn answers_cost_few_calls_and_keys(world: Arc<World>) -> Outcome {
     let shown = api.get(&format!("/api/groups/{large}?limit=200")).await?.expect(200).json();
     let first = shown["group"]["tasks"].as_array().cloned().unwrap_or_default();
     assert_eq!((ids(&first).len(), &shown["group"]["taskCount"]), (200, &json!(500)));
+    Ok(())
+}
+
+/// Requests to each list.
+const MADE_UP: usize = 60;
+/// Keys that an answer reads on an average at most, whatever cursor it is asked for with, of what is laid out here;
+/// and of users, who lie in 256 pages. The sweep reads some meanwhile.
+const FEW_KEYS: u64 = 40;
+const KEYS_OF_USERS: u64 = 280;
+/// The longest that any answer may take: what spins would take for ever.
+const LONGEST: Duration = Duration::from_secs(5);
+
+fn number(random: &mut StdRng) -> Value {
+    let numbers = [
+        json!(0),
+        json!(1),
+        json!(64),
+        json!(1 << 24),
+        json!((1 << 24) + 1),
+        json!(u32::MAX - 1),
+        json!(u32::MAX),
+        json!(1_u64 << 32),
+        json!(i64::MIN),
+        json!(i64::MAX),
+        json!(u64::MAX),
+        json!(-1),
+        json!(1.5),
+        json!(1e300),
+        json!(random.random::<u32>()),
+    ];
+    if random.random_bool(0.5) {
+        return json!(random.random_range(0..1 << 24));
+    }
+    numbers.choose(random).cloned().unwrap_or_default()
+}
+
+fn text(random: &mut StdRng, known: &[String]) -> Value {
+    let texts =
+        ["", "infinity", "\0", "2026-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z", "z", "\u{10ffff}"];
+    let texts = texts.into_iter().chain(known.iter().map(String::as_str));
+    json!(texts.choose(random).unwrap_or_default())
+}
+
+/// The same with some of its numbers and texts replaced.
+fn changed(random: &mut StdRng, value: &Value, known: &[String]) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(|item| changed(random, item, known)).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, member)| (name.clone(), changed(random, member, known))).collect()
+        }
+        Value::String(_) if random.random_bool(0.5) => text(random, known),
+        Value::Number(_) if random.random_bool(0.5) => number(random),
+        other => other.clone(),
+    }
+}
+
+/// A cursor of some list's form, mostly one that was given out with some of it replaced.
+fn made_up(random: &mut StdRng, given: &[Value], known: &[String]) -> String {
+    let (one, other) = (number(random), number(random));
+    let position = match random.random_range(0..12) {
+        0 => json!({ "page": one, "number": other }),
+        1 => json!([one, other]),
+        2 => json!([text(random, known), other]),
+        3 => json!([text(random, known), text(random, known)]),
+        4 => json!([one, { "entry": text(random, known), "created_at": other }]),
+        5 => json!({ "group": null, "within": { "page": one, "number": other } }),
+        _ => given.choose(random).map(|given| changed(random, given, known)).unwrap_or_default(),
+    };
+    URL_SAFE_NO_PAD.encode(position.to_string())
+}
+
+async fn no_cursor_or_number_makes_an_answer_cost_more(world: Arc<World>) -> Outcome {
+    let seed = world.settings.seed.unwrap_or_else(rand::random);
+    let mut random = StdRng::seed_from_u64(seed);
+    let api = world.elsewhere()?;
+    let mut known = Vec::new();
+    for name in ["one", "two", "three"] {
+        known.push(api.new_group(name).await?);
+    }
+    known.extend(tasks(&api, &known[0], 70).await?);
+    known.push(api.new_task(&known[1], "task").await?);
+    let (group, task) = (known[0].clone(), known[3].clone());
+    for number in 0..3 {
+        let comment = json!({ "text": number.to_string() });
+        api.post(&format!("/api/tasks/{task}/comments"), &comment).await?.expect(201);
+    }
+    // An entry's name is the end of its id.
+    known.extend(known.clone().iter().filter_map(|id| Some(id.get(id.len() - 13..)?.to_owned())));
+    // Each with a cursor of its form, where it gives none out.
+    let (task_place, time) =
+        (json!({ "group": null, "within": { "page": 0, "number": 1 } }), "2026-01-01T00:00:00.000Z");
+    let lists = [
+        ("/api/groups?".to_owned(), json!(null)),
+        ("/api/groups?include=tasks&".to_owned(), json!(null)),
+        ("/api/tasks?".to_owned(), task_place.clone()),
+        ("/api/tasks?status=New&".to_owned(), task_place.clone()),
+        ("/api/tasks?status=Approved&".to_owned(), task_place.clone()),
+        (format!("/api/groups/{group}?"), json!(["1", task])),
+        (format!("/api/groups/{group}/tasks?"), task_place.clone()),
+        (format!("/api/groups/{group}/tasks?status=Approved&"), task_place),
+        (format!("/api/tasks/{task}/comments?"), json!({ "page": 0, "number": 1 })),
+        ("/api/auth/users?".to_owned(), json!([0, 1])),
+        ("/api/logs/groups?".to_owned(), json!([time, group])),
+        (format!("/api/logs/group/{group}?"), json!([time, 1])),
+        (format!("/api/logs/group/{group}/tasks?"), json!([time, task])),
+        (format!("/api/logs/task/{task}?"), json!([time, 1])),
+    ];
+    for (list, other) in lists {
+        let first = api.get(&format!("{list}limit=1")).await?.expect(200).json();
+        let next = first["next"].as_str().and_then(|next| URL_SAFE_NO_PAD.decode(next).ok());
+        let next = next.and_then(|next| serde_json::from_slice::<Value>(&next).ok());
+        let given = [next.unwrap_or(other)];
+        let (before, mut read) = (readings(&world).await?, 0);
+        for _ in 0..MADE_UP {
+            let limit = match random.random_range(0..8) {
+                0 => format!("limit={}&", number(&mut random)),
+                1..4 => "limit=200&".to_owned(),
+                _ => String::new(),
+            };
+            let path = format!("{list}{limit}cursor={}", made_up(&mut random, &given, &known));
+            let told = format!("SEED={seed}: {path}");
+            let answer = timeout(LONGEST, api.get(&path)).await.map_err(|_| Failure::new(&told))??;
+            assert!(matches!(answer.status.as_u16(), 200 | 400), "{told}: {}", answer.text());
+            read += u64::from(answer.status == 200);
+        }
+        assert!(read > 0, "SEED={seed}: no cursor of {list} was one");
+        let keys = (readings(&world).await?.keys - before.keys) / read;
+        let most = if list.starts_with("/api/auth/users") { KEYS_OF_USERS } else { FEW_KEYS };
+        eprintln!("measured: {read} made-up cursors of {list} read {keys} keys each on an average");
+        assert!(keys <= most, "SEED={seed}: {list} reads {keys} keys on an average");
+    }
+    world.anonymous().get("/api/health").await?.expect(200);
     Ok(())
 }
 

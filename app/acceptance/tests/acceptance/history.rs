@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 use reqwest::header::CACHE_CONTROL;
 use serde_json::{Value, json};
@@ -27,6 +29,7 @@ pub fn trials() -> Vec<Trial> {
         a_deleted_group_keeps_its_log,
         the_tasks_of_a_group_are_summed_up,
         the_summary_of_all_groups_is_kept_for_a_while,
+        summaries_are_told_by_pages,
         a_log_that_nobody_wrote_is_empty,
         an_event_carries_the_trace_of_its_request,
         an_event_carries_the_entity_as_it_stands_after_it,
@@ -336,6 +339,42 @@ async fn the_summary_of_all_groups_is_kept_for_a_while(world: Arc<World>) -> Out
     let fresh = summary(Some("no-cache")).await?.expect(200).json();
     assert_eq!(fresh["groups"][0]["log_count"], json!("2"));
     assert_eq!(summary(None).await?.expect(200).json(), fresh, "what was asked for is kept from then on");
+    Ok(())
+}
+
+async fn summaries_are_told_by_pages(world: Arc<World>) -> Outcome {
+    let api = world.elsewhere()?;
+    let mut groups = Vec::new();
+    for number in 0..5 {
+        groups.push(api.new_group(&number.to_string()).await?);
+    }
+    for number in 0..4 {
+        api.new_task(&groups[0], &number.to_string()).await?;
+    }
+    let of_tasks = format!("/api/logs/group/{}/tasks", groups[0]);
+    for (path, member, count) in [("/api/logs/groups", "groups", 5), (of_tasks.as_str(), "tasks", 4)] {
+        let whole = eventually("all of them", SOON, async || {
+            let request = api.request(Method::GET, path).header(CACHE_CONTROL, "no-cache");
+            let answer = send(request).await.map_err(|failure| failure.to_string())?;
+            let found = answer.json()[member].as_array().cloned().unwrap_or_default();
+            let lines: u64 =
+                found.iter().filter_map(|one| one["log_count"].as_str()?.parse::<u64>().ok()).sum();
+            if found.len() == count && lines >= 4 + u64::from(member == "groups") * 5 {
+                Ok(found)
+            } else {
+                Err(answer.text())
+            }
+        })
+        .await?;
+        for limit in 1..=count + 1 {
+            assert_eq!(api.all(&format!("{path}?limit={limit}"), member).await?, whole, "{path} by {limit}");
+        }
+        assert_eq!(api.get(path).await?.json()["next"], json!(null));
+        for cursor in [r#"["soon","a"]"#, r#"["infinity","\u0000"]"#, r#"["infinity"]"#, "[1,2]"] {
+            let cursor = URL_SAFE_NO_PAD.encode(cursor);
+            api.get(&format!("{path}?cursor={cursor}")).await?.invalid_fields(&["?cursor"]);
+        }
+    }
     Ok(())
 }
 

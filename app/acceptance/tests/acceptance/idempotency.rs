@@ -208,6 +208,9 @@ async fn what_is_no_key_is_refused(world: Arc<World>) -> Outcome {
             let request = request.header(IDEMPOTENCY_KEY, key.as_bytes());
             send(request).await?.invalid_fields(&["Idempotency-Key"]);
         }
+        let twice = creations.api.request(Method::POST, &path).json(&body);
+        let twice = twice.header(IDEMPOTENCY_KEY, "one").header(IDEMPOTENCY_KEY, "one");
+        send(twice).await?.invalid_fields(&["Idempotency-Key"]);
         creations.api.post_once(&path, &"k".repeat(255), &body).await?.expect(201);
     }
     Ok(())

@@ -194,12 +194,18 @@ async fn paged(world: &World) -> Outcome<Vec<String>> {
         format!("/api/tasks/{task}/comments"),
         format!("/api/logs/group/{group}"),
         format!("/api/logs/task/{task}"),
+        "/api/logs/groups".to_owned(),
+        format!("/api/logs/group/{group}/tasks"),
     ])
 }
 
 async fn a_limit_or_cursor_that_is_none_is_refused(world: Arc<World>) -> Outcome {
     for path in paged(&world).await? {
-        let largest = if path.contains("/logs/") { 1000 } else { 200 };
+        let largest = match path.as_str() {
+            "/api/logs/groups" => 10_000,
+            path if path.contains("/logs/") => 1000,
+            _ => 200,
+        };
         for limit in ["0", "-1", "many", "", "1.5", &(largest + 1).to_string(), "99999999999999999999"] {
             world.member().get(&format!("{path}?limit={limit}")).await?.invalid_fields(&["?limit"]);
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemark_acceptance::Outcome;
+use tidemark_domain::{GroupId, TaskId};
 
 use super::api::id;
 use super::run::Trial;
@@ -18,11 +19,14 @@ pub fn trials() -> Vec<Trial> {
         a_task_goes_where_the_body_says,
         a_changed_task_keeps_what_was_not_named,
         a_cleared_field_is_empty,
+        a_member_that_cannot_be_empty_is_not_cleared,
+        an_unknown_member_is_refused_with_the_known_ones,
         a_change_of_a_task_names_every_field_that_breaks_a_rule,
         a_task_cannot_move_to_another_group,
         any_status_follows_any_other,
         a_status_that_is_none_of_the_five_is_refused,
         a_task_that_nobody_knows_is_not_found,
+        an_id_that_names_any_page_is_not_found,
         a_comment_is_kept_with_its_author,
         a_comment_says_something_in_at_most_two_thousand_characters,
         comments_are_listed_oldest_first_by_pages,
@@ -146,6 +150,64 @@ async fn a_cleared_field_is_empty(world: Arc<World>) -> Outcome {
     Ok(())
 }
 
+async fn a_member_that_cannot_be_empty_is_not_cleared(world: Arc<World>) -> Outcome {
+    let (api, group) = (world.member(), group_of(&world).await?);
+    let task = api.new_task(&group, "x").await?;
+    let path = format!("/api/tasks/{task}");
+    let shown = api.get(&path).await?.expect(200).json()["task"].clone();
+    let of_task: Vec<&str> = shown.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    let board = api.get(&format!("/api/groups/{group}")).await?.expect(200).json()["group"].clone();
+    let of_group: Vec<&str> =
+        board.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    for (path, members) in [
+        (path.clone(), of_task),
+        (format!("/api/groups/{group}"), of_group),
+        (format!("{path}/status"), vec!["status"]),
+        (format!("{path}/position"), vec!["status"]),
+    ] {
+        for member in members {
+            let may_be_empty = ["description", "startDate", "endDate", "discussion"].contains(&member);
+            let answer = api.put(&path, &json!({ member: null })).await?;
+            if may_be_empty {
+                answer.expect(200);
+            } else {
+                answer.invalid_fields(&[&format!("/{member}")]);
+            }
+        }
+    }
+    for member in ["name", "status"] {
+        let body = json!({ "ids": [task], member: null });
+        api.post("/api/tasks/bulk", &body).await?.invalid_fields(&[&format!("/{member}")]);
+    }
+    let cleared = json!({ "ids": [task], "description": null, "startDate": null, "endDate": null });
+    api.post("/api/tasks/bulk", &cleared).await?.expect(200);
+    api.put(&format!("/api/groups/{group}"), &json!({ "discussion": "d" })).await?.expect(200);
+    let empty = api.put(&format!("/api/groups/{group}"), &json!({ "discussion": null })).await?.expect(200);
+    assert_eq!(empty.json()["group"]["discussion"], json!(""));
+    Ok(())
+}
+
+async fn an_unknown_member_is_refused_with_the_known_ones(world: Arc<World>) -> Outcome {
+    let (api, group) = (world.member(), group_of(&world).await?);
+    let path = format!("/api/tasks/{}", api.new_task(&group, "x").await?);
+    for (path, unknown, known) in [
+        (path.clone(), "stauts", "status"),
+        (format!("{path}/status"), "state", "status"),
+        (format!("{path}/position"), "index", "before"),
+        (format!("/api/groups/{group}"), "title", "discussion"),
+    ] {
+        let told = api.put(&path, &json!({ unknown: 0 })).await?.invalid_fields(&[&format!("/{unknown}")]);
+        assert!(told["detail"].as_str().is_some_and(|told| told.contains(known)), "{path}: {told}");
+    }
+    for path in ["/api/groups", "/api/tasks", "/api/tasks/bulk", &format!("{path}/comments")] {
+        let answer = api.post(path, &json!({ "unknown": 0 })).await?;
+        let told = answer.problem(400, "invalid-input");
+        assert!(told["errors"].to_string().contains("/unknown"), "{path}: {told}");
+        api.post(&format!("{path}?name=x"), &json!({ "name": "x" })).await?.invalid_fields(&["?name"]);
+    }
+    Ok(())
+}
+
 async fn a_change_of_a_task_names_every_field_that_breaks_a_rule(world: Arc<World>) -> Outcome {
     let (api, group) = (world.member(), group_of(&world).await?);
     let body = json!({ "name": "x", "startDate": "2026-01-10" });
@@ -215,6 +277,39 @@ async fn a_task_that_nobody_knows_is_not_found(world: Arc<World>) -> Outcome {
             api.post(&format!("{path}/comments"), &comment).await?.problem(404, "not-found");
         }
     }
+    Ok(())
+}
+
+async fn an_id_that_names_any_page_is_not_found(world: Arc<World>) -> Outcome {
+    let (api, group) = (world.member(), group_of(&world).await?);
+    let known: GroupId = group.parse()?;
+    for page in [1, 2, 1 << 24, (1 << 24) + 1, u32::MAX - 1, u32::MAX] {
+        let unknown = GroupId::new(page, [7; 8]);
+        let path = format!("/api/groups/{unknown}");
+        api.get(&path).await?.problem(404, "not-found");
+        api.get(&format!("{path}/tasks")).await?.problem(404, "not-found");
+        api.put(&path, &json!({ "name": "x" })).await?.problem(404, "not-found");
+        api.post(&format!("{path}/tasks"), &json!({ "name": "x" })).await?.problem(404, "not-found");
+        api.post(&format!("{path}/restore"), &json!({})).await?.problem(404, "not-found");
+        api.delete(&path).await?.problem(404, "not-found");
+        for id in [TaskId::new(known, page, [7; 8]), TaskId::new(unknown, page, [7; 8])] {
+            let path = format!("/api/tasks/{id}");
+            api.get(&path).await?.problem(404, "not-found");
+            api.get(&format!("{path}/comments")).await?.problem(404, "not-found");
+            api.put(&path, &json!({ "name": "x" })).await?.problem(404, "not-found");
+            api.put(&format!("{path}/status"), &json!({ "status": "New" })).await?.problem(404, "not-found");
+            api.put(&format!("{path}/position"), &json!({})).await?.problem(404, "not-found");
+            api.post(&format!("{path}/comments"), &json!({ "text": "x" })).await?.problem(404, "not-found");
+            api.post(&format!("{path}/restore"), &json!({})).await?.problem(404, "not-found");
+            api.delete(&path).await?.problem(404, "not-found");
+            let log = api.get(&format!("/api/logs/task/{id}")).await?.expect(200);
+            assert_eq!(log.json()["logs"], json!([]));
+        }
+    }
+    // An id that is too long to be one is not repeated whole.
+    let long = json!({ "name": "x", "groupId": "g".repeat(10_000) });
+    let told = api.post("/api/tasks", &long).await?.problem(404, "not-found");
+    assert!(told["detail"].as_str().is_some_and(|told| told.len() < 200), "{told}");
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 
 use super::world::{Call, Replica, World, collection, eventually, text};
-use crate::{CollectionKey, PageKey};
+use crate::{CollectionKey, LARGEST_PAGE, PageKey};
 
 const PAGE: &str = "tasks/group/0";
 
@@ -148,6 +148,27 @@ async fn a_collection_is_read_to_its_end_in_portions() {
         assert_eq!(names(replica, 5, 3).await, (4, None));
         assert_eq!(names(replica, 9, 3).await, (0, None));
         assert_eq!(names(replica, 0, 0).await, (0, Some(0)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_ends_after_few_calls_of_the_store_whatever_number_it_begins_at() {
+    let (world, one) = world_with(44).await;
+    for replica in [&one, &world.replica("two")] {
+        for number in [0, 5, 6, LARGEST_PAGE, LARGEST_PAGE + 1, u32::MAX - 2, u32::MAX - 1, u32::MAX] {
+            for at_most in [0, 1, 2, u32::MAX] {
+                let calls = || {
+                    world.memory.calls_below(Call::GetMany, "tasks/group/")
+                        + world.memory.calls_below(Call::Get, "tasks/group/")
+                };
+                let before = calls();
+                names(replica, number, at_most).await;
+                for of_entry in [u64::from(number), u64::MAX - u64::from(number)] {
+                    replica.pages.read_numbered(&tasks(), of_entry).await.unwrap();
+                }
+                assert!(calls() - before <= 16, "from {number}, at most {at_most}: {}", calls() - before);
+            }
+        }
     }
 }
 

@@ -11,8 +11,9 @@ use tidemark_domain::GroupId;
 use super::{
     HistoryRole,
     logs::{self, Page, refuse},
+    summaries::{self, Position},
 };
-use crate::operations::{self, Answer, Call};
+use crate::operations::{self, Answer, Call, paging};
 
 /// Empty for a group that nobody has heard of.
 pub async fn show_group_log(
@@ -32,15 +33,13 @@ pub async fn summarise_task_logs(
     input: SummariseTaskLogs,
 ) -> Result<Answer<TaskSummaries>, Refusal> {
     let id: GroupId = operations::id("group", &input.id)?;
-    let sql = r#"SELECT task_id,
-                        (array_agg(task_name ORDER BY "timestamp" DESC, id DESC))[1] AS task_name,
-                        count(*)::text AS log_count,
-                        to_char(max("timestamp") AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS last_activity
-                 FROM todo_event_logs
-                 WHERE group_id = $1 AND workspace = $2 AND task_id IS NOT NULL
-                 GROUP BY task_id
-                 ORDER BY max("timestamp") DESC, task_id
-                 LIMIT 1000"#;
-    let rows = role.database.rows(sql, &[&id.to_string(), call.caller()?.workspace.as_str()]).await;
-    Ok(TaskSummaries { tasks: rows.map_err(|fault| refuse(&fault))? }.into())
+    let limit = paging::limit(input.limit, MOST_TASKS, MOST_TASKS)?;
+    let after = Position::of(input.cursor.as_deref())?;
+    let (workspace, group) = (&call.caller()?.workspace, id.to_string());
+    let read = summaries::read(&role.database, workspace, Some(&group), &after, limit + 1).await;
+    let (tasks, next) = summaries::page(read.map_err(|fault| refuse(&fault))?, limit);
+    Ok(TaskSummaries { tasks, next }.into())
 }
+
+/// Tasks of one answer.
+const MOST_TASKS: usize = 1000;

@@ -1,4 +1,4 @@
-//! How much happened in each group, served from memory for a while.
+//! How much happened in each group, by pages, served from memory for a while.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,16 +10,22 @@ use tidemark_api::{
 use tidemark_domain::Workspace;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{HistoryRole, logs::refuse};
+use super::{
+    HistoryRole,
+    logs::refuse,
+    summaries::{self, Position},
+};
 use crate::{
     dapr::{DatabaseBinding, DatabaseError},
-    operations::{Answer, Call},
+    operations::{Answer, Call, paging},
 };
 
 /// Workspaces whose summary is expected to be kept.
 const WORKSPACES: usize = 1000;
 /// Groups in all summaries that are kept.
 const GROUPS: u64 = 100_000;
+/// Groups of one answer, and of what is kept of a workspace: if it has more, one more tells so.
+const MOST_GROUPS: usize = 10_000;
 
 /// Summaries by workspace.
 pub struct SummaryCache {
@@ -68,31 +74,45 @@ impl SummaryCache {
         if let Some(kept) = kept().filter(|kept| is_good(kept) || kept.read_at >= began) {
             return Ok(kept);
         }
-        let sql = r#"SELECT group_id,
-                            (array_agg(group_name ORDER BY "timestamp" DESC, id DESC))[1] AS group_name,
-                            count(*)::text AS log_count,
-                            to_char(max("timestamp") AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-                                AS last_activity
-                     FROM todo_event_logs
-                     WHERE workspace = $1 AND group_id IS NOT NULL
-                     GROUP BY group_id
-                     ORDER BY max("timestamp") DESC, group_id
-                     LIMIT 10000"#;
         let read_at = Instant::now();
-        let groups = Arc::new(database.rows(sql, &[workspace.as_str()]).await?);
+        let groups =
+            summaries::read(database, workspace, None, &Position::default(), MOST_GROUPS + 1).await?;
+        let groups = Arc::new(groups);
         let kept = Kept { read_at, groups };
         self.summaries.insert(workspace.clone(), kept.clone());
         Ok(kept)
+    }
+
+    /// At most so many after the position, and how old they are.
+    async fn page(
+        &self,
+        database: &DatabaseBinding,
+        workspace: &Workspace,
+        after: &Position,
+        most: usize,
+        fresh: bool,
+    ) -> Result<(Vec<GroupSummary>, Duration), DatabaseError> {
+        let kept = self.get(database, workspace, fresh).await?;
+        let first = kept.groups.partition_point(|group| !after.is_before(group));
+        let rest: Vec<GroupSummary> = kept.groups.iter().skip(first).take(most).cloned().collect();
+        if rest.len() == most || kept.groups.len() <= MOST_GROUPS {
+            return Ok((rest, kept.read_at.elapsed()));
+        }
+        let _turn = self.asking.lock().await;
+        Ok((summaries::read(database, workspace, None, after, most).await?, Duration::ZERO))
     }
 }
 
 pub async fn summarise_logs(
     role: Arc<HistoryRole>,
     call: Call,
-    _: SummariseLogs,
+    input: SummariseLogs,
 ) -> Result<Answer<GroupSummaries>, Refusal> {
-    let kept = role.summaries.get(&role.database, &call.caller()?.workspace, call.wants_fresh()).await;
-    let kept = kept.map_err(|fault| refuse(&fault))?;
-    let groups = kept.groups.to_vec();
-    Ok(Answer::from(GroupSummaries { groups }).aged(kept.read_at.elapsed()))
+    let limit = paging::limit(input.limit, MOST_GROUPS, MOST_GROUPS)?;
+    let after = Position::of(input.cursor.as_deref())?;
+    let (workspace, fresh) = (&call.caller()?.workspace, call.wants_fresh());
+    let read = role.summaries.page(&role.database, workspace, &after, limit + 1, fresh).await;
+    let (groups, age) = read.map_err(|fault| refuse(&fault))?;
+    let (groups, next) = summaries::page(groups, limit);
+    Ok(Answer::from(GroupSummaries { groups, next }).aged(age))
 }

@@ -34,17 +34,18 @@ impl Default for Position {
 }
 
 /// As PostgreSQL writes it.
-const END_OF_TIME: &str = "infinity";
+pub const END_OF_TIME: &str = "infinity";
 
 /// Where a page starts: at a time that the database can read, whoever made the cursor.
 fn start(cursor: Option<&str>) -> Result<Position, Refusal> {
     let position: Position = paging::position(cursor)?;
-    let is_ours = |time: &str| {
-        let read = time.parse::<Timestamp>();
-        read.is_ok_and(|at| at >= Timestamp::UNIX_EPOCH && format!("{at:.3}") == time)
-    };
-    let is_time = position.0 == END_OF_TIME || is_ours(&position.0);
-    if is_time { Ok(position) } else { Err(paging::refuse_cursor()) }
+    if is_time(&position.0) { Ok(position) } else { Err(paging::refuse_cursor()) }
+}
+
+/// Whether the text is a time as the log shows it, or the end of all.
+pub fn is_time(text: &str) -> bool {
+    let is_ours = |at: Timestamp| at >= Timestamp::UNIX_EPOCH && format!("{at:.3}") == text;
+    text == END_OF_TIME || text.parse().is_ok_and(is_ours)
 }
 
 /// The rows of a workspace in which `column` has `value`.

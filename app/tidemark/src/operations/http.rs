@@ -1,6 +1,7 @@
 //! The operations over HTTP: one route for every path of every operation.
 
 use std::{
+    borrow::Cow,
     hash::{DefaultHasher, Hasher},
     sync::Arc,
 };
@@ -113,10 +114,7 @@ async fn serve(
     let answer = registry.perform(operation, admission, conditions, members).await.map_err(|refusal| {
         if declaration.has_body() { refusal } else { refusal.with_pointers(as_parameter) }
     })?;
-    let known = parts.headers.get_all(header::IF_NONE_MATCH).iter();
-    // A line that is no ASCII names no tag of ours.
-    let known: Vec<&str> = known.filter_map(|line| line.to_str().ok()).collect();
-    Ok(respond(&declaration, answer, &known))
+    Ok(respond(&declaration, answer, &lines(&parts.headers, &header::IF_NONE_MATCH)))
 }
 
 /// A member as a part of the query is written.
@@ -128,6 +126,21 @@ fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The lines of a header. Where one is no UTF-8 a tag may be other than it was sent: it was none of ours.
+fn lines<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<Cow<'a, str>> {
+    headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect()
+}
+
+/// A condition that is there and would decide nothing: whoever relies on it must hear of it.
+fn unheeded(declaration: &Declaration, headers: &HeaderMap) -> Option<&'static str> {
+    let is_read = declaration.method == Method::Get;
+    let conditions =
+        [("If-Match", header::IF_MATCH, true), ("If-None-Match", header::IF_NONE_MATCH, !is_read)];
+    let unheeded =
+        conditions.into_iter().find(|(_, name, is_unheeded)| *is_unheeded && headers.contains_key(name));
+    unheeded.map(|(name, ..)| name)
 }
 
 fn conditions(declaration: &Declaration, headers: &HeaderMap) -> Result<Conditions, Refusal> {
@@ -142,11 +155,10 @@ fn conditions(declaration: &Declaration, headers: &HeaderMap) -> Result<Conditio
         }
     }
     if declaration.takes_version() {
-        let lines: Result<Vec<&str>, _> =
-            headers.get_all(header::IF_MATCH).iter().map(HeaderValue::to_str).collect();
-        let lines =
-            lines.map_err(|_| Refusal::invalid_field("If-Match", "If-Match must be ASCII characters"))?;
-        conditions.seen = Seen::parse(&lines)?;
+        let of = |name| lines(headers, name);
+        conditions.seen = Seen::parse(&of(&header::IF_MATCH), &of(&header::IF_NONE_MATCH))?;
+    } else if let Some(name) = unheeded(declaration, headers) {
+        return Err(Refusal::invalid_field(name, format!("{name} is not heeded here")));
     }
     let text = |name: HeaderName| {
         headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
@@ -157,8 +169,13 @@ fn conditions(declaration: &Declaration, headers: &HeaderMap) -> Result<Conditio
     // Visible ASCII, so every place is one between characters.
     user_agent.truncate(LONGEST_USER_AGENT);
     conditions.origin = Origin { address, user_agent };
-    conditions.fresh = declaration.kept && text(header::CACHE_CONTROL).contains("no-cache");
+    conditions.fresh = declaration.kept && demands_fresh(headers);
     Ok(conditions)
+}
+
+fn demands_fresh(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|directive| directive.trim().eq_ignore_ascii_case("no-cache"))
 }
 
 /// What the path names. A path that is no text leads nowhere, as one with an unknown id.
@@ -181,7 +198,7 @@ fn query_members(schema: &Schema, pairs: Vec<(String, String)>) -> Result<Member
 }
 
 /// The answer, without its body if that is among the `known` ones.
-fn respond(declaration: &Declaration, answer: Answer<Bytes>, known: &[&str]) -> Response {
+fn respond(declaration: &Declaration, answer: Answer<Bytes>, known: &[Cow<'_, str>]) -> Response {
     let status = StatusCode::from_u16(declaration.success.status()).unwrap_or(StatusCode::OK);
     let mut headers = HeaderMap::new();
     let mut set = |name: HeaderName, text: String| {
@@ -250,6 +267,16 @@ mod tests {
     fn a_tag_changes_with_the_body_and_shows_the_version_before_its_dot() {
         let (one, other) = (tag(Some(3), b"one"), tag(Some(3), b"other"));
         assert!(one != other && one.starts_with("\"3.") && other.starts_with("\"3."));
+    }
+
+    #[test]
+    fn a_fresh_answer_is_demanded_on_any_line_in_any_case() {
+        let of = |lines: &[&'static str]| {
+            let line = |line: &&'static str| (header::CACHE_CONTROL, HeaderValue::from_static(line));
+            demands_fresh(&lines.iter().map(line).collect())
+        };
+        assert!(of(&["no-cache"]) && of(&["max-age=9, No-Cache"]) && of(&["max-age=9", "no-cache"]));
+        assert!(!of(&[]) && !of(&["max-age=9", "no-cache-at-all"]));
     }
 
     #[test]

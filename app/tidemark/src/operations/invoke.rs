@@ -19,7 +19,7 @@ use tonic::{
 use super::{
     answer::Answer,
     call::{Call, Conditions, Origin},
-    conditional::Seen,
+    conditional::{IF_MATCH, IF_NONE_MATCH, Seen},
     input::Members,
     offered::Offered,
     registry::Registry,
@@ -28,7 +28,6 @@ use crate::dapr::app_channel::AppToken;
 
 const AUTHORIZATION: &str = "authorization";
 const KEY: &str = "idempotency-key";
-const SEEN: &str = "if-match";
 const FRESH: &str = "cache-control";
 
 /// What comes back: an answer, or the refusal that another interface would have given.
@@ -53,8 +52,8 @@ pub(super) fn write_metadata(call: &Call, metadata: &mut MetadataMap) {
     if let Some(key) = &conditions.key {
         set(KEY, key.clone());
     }
-    if let Some(seen) = conditions.seen.write() {
-        set(SEEN, seen);
+    if let Some((header, line)) = conditions.seen.write() {
+        set(header, line);
     }
     if conditions.fresh {
         set(FRESH, "no-cache".to_owned());
@@ -63,10 +62,10 @@ pub(super) fn write_metadata(call: &Call, metadata: &mut MetadataMap) {
 
 fn read_conditions(metadata: &MetadataMap) -> Result<Conditions, Refusal> {
     let text = |name| metadata.get(name).and_then(|value| value.to_str().ok());
-    let seen: Vec<&str> = text(SEEN).into_iter().collect();
+    let lines = |name| text(name).into_iter().collect::<Vec<_>>();
     Ok(Conditions {
         key: text(KEY).map(str::to_owned),
-        seen: Seen::parse(&seen)?,
+        seen: Seen::parse(&lines(IF_MATCH), &lines(IF_NONE_MATCH))?,
         fresh: text(FRESH).is_some(),
         origin: Origin::default(),
     })

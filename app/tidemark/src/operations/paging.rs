@@ -34,6 +34,8 @@ pub fn limit(asked: Option<u64>, default: usize, largest: usize) -> Result<usize
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -56,6 +58,18 @@ mod tests {
         assert_eq!(limit(Some(200), 50, 200).unwrap(), 200);
         for wrong in [0, 201, u64::MAX] {
             assert!(limit(Some(wrong), 50, 200).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_cursor_is_read_or_refused(text in ".{0,40}", json in r#"[\[\]{}":,a-z0-9.e+-]{0,40}"#) {
+            for cursor in [text, URL_SAFE_NO_PAD.encode(json)] {
+                match position::<(u32, String)>(Some(&cursor)) {
+                    Ok(read) => prop_assert_eq!(position::<(u32, String)>(Some(&self::cursor(&read))).unwrap(), read),
+                    Err(refusal) => prop_assert_eq!(refusal, refuse_cursor()),
+                }
+            }
         }
     }
 }

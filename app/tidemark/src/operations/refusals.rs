@@ -9,6 +9,11 @@ use tracing::{error, warn};
 
 use crate::{damage, telemetry::WithCauses};
 
+/// What a caller can do who is not told more. Only a request that has a key is safe to repeat.
+pub const OUTCOME_UNKNOWN: &str = "whether the change was made is unknown: a request that came with an \
+                                   Idempotency-Key may be repeated with it; of any other look first what became \
+                                   of it";
+
 /// Logs the cause of an internal error, and makes the refusal that hides it.
 pub fn internal(fault: &(dyn Error + 'static)) -> Refusal {
     error!(error = %WithCauses(fault), "request failed");
@@ -44,11 +49,7 @@ pub fn of_edit<R>(fault: EditError<R>) -> Refusal {
             Refusal::new(Reason::Conflict, "others are changing the same entries; try again")
         }
         EditError::Unavailable(cause) => of_read(&cause),
-        EditError::OutcomeUnknown(cause) => unavailable(
-            "the state store is unavailable; whether the change was made is unknown, so repeat it with its \
-             Idempotency-Key",
-            &cause,
-        ),
+        EditError::OutcomeUnknown(cause) => unavailable(OUTCOME_UNKNOWN, &cause),
     }
 }
 
@@ -64,4 +65,22 @@ pub fn of_read(fault: &StoreError) -> Refusal {
         return internal(fault);
     }
     unavailable("the state store is unavailable", fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    #[test]
+    fn only_what_may_pass_is_unavailable_and_what_is_damaged_stays_so() {
+        let (damaged, away) = (StoreError::unreadable("a page"), StoreError::new("nobody answers"));
+        assert_eq!(of_read(&damaged), Refusal::internal());
+        assert_eq!(of_read(&away).reason(), Reason::Unavailable);
+        let edit = |fault: EditError<Infallible>| of_edit(fault).reason();
+        assert_eq!(edit(EditError::Unavailable(damaged)), Reason::Internal);
+        assert_eq!(edit(EditError::Unavailable(away.clone())), Reason::Unavailable);
+        assert_eq!(edit(EditError::OutcomeUnknown(away)), Reason::Unavailable);
+    }
 }

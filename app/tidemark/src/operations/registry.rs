@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tidemark_api::{Refusal, Repeats, Role};
+use tidemark_api::{Declaration, Refusal, Role};
 use tokio::time::timeout;
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
     idempotency::Fingerprints,
     input::Members,
     offered::Offered,
+    refusals::OUTCOME_UNKNOWN,
 };
 use crate::identity::Verifier;
 
@@ -94,17 +95,36 @@ impl Registry {
         }
         let declaration = operation.declaration();
         tracing::warn!(operation = declaration.name, "an operation was given up at its deadline");
-        Err(Refusal::unavailable(match declaration.repeats {
-            Repeats::Safe => "this took too long",
-            _ => "this took too long, and whether it was done is unknown; repeat it with its idempotency key",
-        }))
+        Err(took_too_long(declaration))
     }
+}
+
+fn took_too_long(declaration: &Declaration) -> Refusal {
+    if declaration.takes_key() {
+        return Refusal::unavailable(format!("this took too long; {OUTCOME_UNKNOWN}"));
+    }
+    Refusal::unavailable("this took too long; it may be repeated")
 }
 
 #[cfg(test)]
 mod tests {
     use regex::Regex;
     use tidemark_api::{Role, declaration::path_parameters};
+
+    use super::took_too_long;
+
+    #[test]
+    fn only_what_takes_a_key_is_told_to_be_repeated_with_one() {
+        for described in tidemark_api::operations() {
+            let (declaration, told) = (described.declaration, took_too_long(&described.declaration));
+            assert_eq!(
+                told.detail().contains("Idempotency-Key"),
+                declaration.takes_key(),
+                "{}",
+                declaration.name
+            );
+        }
+    }
 
     /// The edge's table, each pattern with the role that answers, in the order in which NGINX looks: what is
     /// spelt out, the patterns as they stand, the default.

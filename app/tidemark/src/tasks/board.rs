@@ -18,7 +18,7 @@ use tidemark_protocol::{
 };
 use uuid::Uuid;
 
-use super::reading::{Reading, ready};
+use super::reading::{Endless, Reading, ready};
 use crate::{
     clock::Clock, configuration::EventConfiguration, damage::readable, identity::Caller, operations::Call,
     telemetry::trace_context::TraceContext,
@@ -39,6 +39,8 @@ pub enum ReadError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Corrupt(#[from] CorruptEntry),
+    #[error(transparent)]
+    Endless(#[from] Endless),
 }
 
 impl Board {

@@ -1,6 +1,10 @@
 //! Reads for one answer: in rounds, each of what the round before showed to be missing.
 
-use std::{collections::HashMap, sync::Arc, task::Poll};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    task::Poll,
+};
 
 use tidemark_pages::{CollectionKey, Found, Item, PageKey, PageSummary, PageView, Pages, Summary};
 
@@ -16,7 +20,20 @@ pub fn ready<T>(read: Option<T>) -> Poll<T> {
 pub struct Reading {
     pages: HashMap<PageKey, Arc<PageView>>,
     summaries: HashMap<CollectionKey, Summary>,
-    missing: Vec<Item>,
+    missing: HashSet<Item>,
+}
+
+/// Items that are read for one answer. The largest that anybody can ask for, a board whose tasks lie among as many
+/// deleted ones as a group can have, needs a third of them.
+const MOST_ITEMS: usize = 1 << 14;
+
+/// An answer that would never come, whatever the deadline: what waits for nothing does not let others run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Endless {
+    #[error("an answer waits for nothing")]
+    WaitsForNothing,
+    #[error("an answer needs more than {MOST_ITEMS} items of the store")]
+    TooMuch,
 }
 
 impl Reading {
@@ -31,12 +48,22 @@ impl Reading {
             if let Poll::Ready(assembled) = assemble(&mut reading)? {
                 return Ok(assembled);
             }
+            reading.check()?;
             reading.fetch(pages).await?;
         }
     }
 
+    /// Whether there is something to be read, and not too much of it.
+    fn check(&self) -> Result<(), Endless> {
+        if self.missing.is_empty() {
+            return Err(Endless::WaitsForNothing);
+        }
+        let items = self.pages.len() + self.summaries.len() + self.missing.len();
+        if items > MOST_ITEMS { Err(Endless::TooMuch) } else { Ok(()) }
+    }
+
     async fn fetch(&mut self, pages: &Pages) -> Result<(), ReadError> {
-        let missing = std::mem::take(&mut self.missing);
+        let missing: Vec<Item> = self.missing.drain().collect();
         for (item, found) in missing.iter().zip(pages.read_items(&missing).await?) {
             match (item, found) {
                 (Item::Page(key), Found::Page(view)) => drop(self.pages.insert(key.clone(), view)),
@@ -119,8 +146,26 @@ impl Reading {
     }
 
     fn ask(&mut self, item: Item) {
-        if !self.missing.contains(&item) {
-            self.missing.push(item);
+        self.missing.insert(item);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_waits_for_nothing_or_for_too_much_is_given_up() {
+        let mut reading = Reading::default();
+        assert_eq!(reading.check(), Err(Endless::WaitsForNothing));
+        let collection = CollectionKey::parse("tasks/shared/group").unwrap();
+        for number in 0..u32::try_from(MOST_ITEMS).unwrap() {
+            // Whatever is asked for twice is read once.
+            let asked = [reading.page(collection.page(number)), reading.page(collection.page(number))];
+            assert!(asked.iter().all(Option::is_none));
         }
+        assert_eq!(reading.check(), Ok(()));
+        reading.summary(&collection);
+        assert_eq!(reading.check(), Err(Endless::TooMuch));
     }
 }

@@ -6,13 +6,14 @@ use tidemark_api::{Reason, Refusal};
 use tidemark_pages::EditError;
 
 use super::{board::ReadError, change::ChangeError};
-use crate::operations::refusals::{of_damage, of_edit, of_read};
+use crate::operations::refusals::{internal, of_damage, of_edit, of_read};
 
 impl From<ReadError> for Refusal {
     fn from(fault: ReadError) -> Self {
         match fault {
             ReadError::Store(cause) => of_read(&cause),
             ReadError::Corrupt(cause) => of_damage(&cause),
+            ReadError::Endless(cause) => internal(&cause),
         }
     }
 }

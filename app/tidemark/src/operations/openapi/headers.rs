@@ -24,7 +24,11 @@ pub fn of_request(declaration: &Declaration) -> Vec<Value> {
     if declaration.takes_version() {
         let description = "The `ETag` of the version that may be changed, or several. One that names no version \
                            matches none; `*` matches each.";
-        add("If-Match", description, json!({ "type": "string", "minLength": 1, "pattern": TAGS }));
+        let schema = json!({ "type": "string", "minLength": 1, "pattern": TAGS });
+        add("If-Match", description, schema.clone());
+        let description = "The `ETag` of the version that must not be changed, or several; with `*` nothing that is \
+                           there is changed.";
+        add("If-None-Match", description, schema);
     }
     if declaration.method == Method::Get {
         let description = "The `ETag` of an answer that is still there, or several: if nothing has changed, it \
