@@ -59,7 +59,9 @@ def run(share: int, shares: int, paths: list[str]) -> dict[str, list[str]]:
     files += [word for path in paths if (PROJECT / f"{path}.rs").exists() for word in ("--file", f"{path}.rs")]
     named = [word for path in paths for word in ("--package", packages.get(path, "tidemark"))]
     # A break that leaves a variable unused is one like any other, not an error: no lints.
+    # Five times the time that the tests take without a break is enough, also where they take a second.
     command = [os.environ["CARGO_MUTANTS"], "mutants", "--dir", str(PROJECT), "--output", str(output), "--no-times",
+               "--profile", "mutants", "--timeout-multiplier", "5", "--minimum-test-timeout", "5",
                "--cap-lints", "true", "--shard", f"{share - 1}/{shares}", "--colors", "never",
                "--cargo-arg=--lib", "--cargo-arg=--bins", *files, *named]  # fmt: skip
     # Builds go elsewhere: nothing else makes this folder.

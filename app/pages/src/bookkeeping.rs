@@ -6,7 +6,7 @@
 //! - `register/<incarnation>/<slot>`: the names of active pages.
 //! - `sweeper`: who sweeps, with a time to live.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use prost::Message;
@@ -31,6 +31,12 @@ pub(crate) struct Incarnation {
     pub(crate) instance: String,
 }
 
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:016x})", self.instance, self.id)
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Message)]
 pub(crate) struct Lease {
     /// Of an incarnation: its id. Of the sweep: the sweeping process.
@@ -48,7 +54,7 @@ pub(crate) struct Lease {
 pub(crate) struct Slot {
     #[prost(string, repeated, tag = "1")]
     pub(crate) pages: Vec<String>,
-    /// Swept: nothing may be noted here any more.
+    /// Swept: nothing may be noted here any more. Pages that could not be visited stay.
     #[prost(bool, tag = "2")]
     pub(crate) swept: bool,
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::{
     CollectionKey, IdempotencyKey, Limit, LimitExceeded, StoreError, Versioned,
@@ -21,8 +22,14 @@ use crate::{
 pub(crate) struct Collection {
     key: CollectionKey,
     /// Held while the end or the keys are being looked for, so that one call does it for all.
-    loading: tokio::sync::Mutex<()>,
+    loading: tokio::sync::Mutex<Option<FailedLoad>>,
     state: Mutex<State>,
+}
+
+/// The last time that the end or the keys were looked for in vain.
+struct FailedLoad {
+    ended: Instant,
+    cause: StoreError,
 }
 
 #[derive(Default)]
@@ -53,6 +60,9 @@ pub(crate) enum AppendTarget {
 ///
 /// Only the writer of an open page can add a key of an append, so what a sealed page used is final, and an
 /// index over all pages before the end misses nothing that the end's own writer does not see.
+///
+/// It holds the keys that are still remembered, and of these the newest
+/// [`Configuration::append_keys_per_collection`](crate::Configuration::append_keys_per_collection) and their page's.
 #[derive(Default)]
 struct KeyIndex {
     page_of: HashMap<u128, u32>,
@@ -103,7 +113,24 @@ impl Collection {
         if is_ready(&self.state()) {
             return Ok(None);
         }
-        let _loading = self.loading.lock().await;
+        let called = Instant::now();
+        let mut last_failure = self.loading.lock().await;
+        if is_ready(&self.state()) {
+            return Ok(None);
+        }
+        // Whoever waited for one that failed has waited long enough: not one after the other.
+        if let Some(FailedLoad { ended, cause }) = &*last_failure
+            && *ended > called
+        {
+            return Err(cause.clone());
+        }
+        let loaded = self.load(engine, keyed).await;
+        *last_failure =
+            loaded.as_ref().err().map(|cause| FailedLoad { ended: Instant::now(), cause: cause.clone() });
+        loaded
+    }
+
+    async fn load(&self, engine: &Engine, keyed: bool) -> Result<Option<PageHint>, StoreError> {
         let mut hint = None;
         if self.end().is_none() {
             let found = self.find_end(engine).await?;
@@ -131,13 +158,15 @@ impl Collection {
     }
 
     /// Learns that a page is sealed, for good.
-    pub(crate) fn sealed(&self, number: u32, body: &Body, now: i64, retention: Duration) {
+    pub(crate) fn sealed(&self, engine: &Engine, number: u32, body: &Body) {
         let mut state = self.state();
         if state.end == Some(number) {
             state.end = Some(number + 1);
             if let Some(keys) = &mut state.keys {
                 keys.push_back(number, body);
-                keys.forget_before(earliest(now, retention));
+                let configuration = &engine.configuration;
+                let earliest = earliest(engine.now(), configuration.key_retention);
+                keys.forget(earliest, configuration.append_keys_per_collection);
             }
         }
     }
@@ -202,6 +231,7 @@ impl Collection {
     /// Walks back from the end to a page so old that the keys of all before it are forgotten anyway.
     async fn load_keys(&self, engine: &Engine) -> Result<(), StoreError> {
         let earliest = earliest(engine.now(), engine.configuration.key_retention);
+        let most_keys = engine.configuration.append_keys_per_collection;
         let mut index = KeyIndex::default();
         let mut covered = self.end().unwrap_or_default();
         let mut until = covered;
@@ -212,7 +242,7 @@ impl Collection {
             for (number, body) in (from..until).zip(&bodies).rev() {
                 index.push_front(number, body);
                 // All earlier pages were sealed before this one was begun.
-                if body.begun_at > 0 && body.begun_at < earliest {
+                if (body.begun_at > 0 && body.begun_at < earliest) || index.page_of.len() >= most_keys {
                     reached_old = true;
                     break;
                 }
@@ -320,9 +350,11 @@ impl KeyIndex {
         PageKeys { newest: records().map(|record| record.used_at).max().unwrap_or(i64::MIN), keys }
     }
 
-    fn forget_before(&mut self, earliest: i64) {
+    /// Forgets the pages whose keys are all too old, or too many.
+    fn forget(&mut self, earliest: i64, most: usize) {
         while let Some(oldest) = self.pages.front()
-            && oldest.newest < earliest
+            && (oldest.newest < earliest
+                || self.page_of.len() - oldest.keys.len().min(self.page_of.len()) >= most)
         {
             for key in &oldest.keys {
                 self.page_of.remove(key);

@@ -27,9 +27,17 @@ pub struct Configuration {
     pub outbox_bytes_per_page: usize,
     /// Unpublished events that this process holds over all pages.
     pub outbox_events: usize,
+    /// Bytes of payload of these.
+    pub outbox_bytes: usize,
+    /// Of these, how many may be in one share ([`Self::relay_shares`]): a part of the broker that is down does not
+    /// stop the changes whose events go elsewhere.
+    pub outbox_events_per_share: usize,
 
     /// How long an idempotency key is remembered.
     pub key_retention: Duration,
+    /// Keys of appends to one collection that are remembered once their page is full; the oldest go first, a page at a
+    /// time. Each takes some 60 bytes of every process that appends to the collection.
+    pub append_keys_per_collection: usize,
     /// Keys that one page remembers of [`Pages::edit_once`](crate::Pages::edit_once); the oldest go first.
     pub edit_keys_per_page: usize,
     /// Bytes of one answer given by [`PageEdit::answer`](crate::PageEdit::answer).
@@ -49,11 +57,13 @@ pub struct Configuration {
     pub mailbox: usize,
     /// Pages that may be in use at a time.
     pub writers: usize,
+    /// Bytes that these may have in memory, but for what those in use already grow by.
+    pub bytes_in_use: usize,
     /// Times a batch is tried before it is a conflict.
     pub attempts: u32,
     /// The longest pause between two attempts; the pause is drawn evenly from zero to it.
     pub attempt_pause: Duration,
-    /// How long to go on asking an unreachable store what became of a save.
+    /// How long a batch is tried again, and an unreachable store asked what became of a save.
     pub resolve_within: Duration,
 
     /// A page without commands for this long has published events removed from its outbox.
@@ -63,8 +73,12 @@ pub struct Configuration {
     /// A clean page without commands for this long is put away.
     pub idle_after: Duration,
 
-    /// Publishes in flight; a partition key always uses the same one.
+    /// Publishes in flight while all goes well; a partition key always uses the same one.
     pub relay_lanes: usize,
+    /// Shares that partition keys are divided into, by their hash. After a failed publish each share in it is
+    /// repeated by itself, and the others go on. A multiple of the number of the broker's partitions makes what fails
+    /// with one of them whole shares.
+    pub relay_shares: u16,
     /// Events in one publish.
     pub events_per_publish: usize,
     /// Bytes of payload in one publish; a single larger event still goes.
@@ -102,7 +116,10 @@ impl Configuration {
             outbox_events_per_page: 512,
             outbox_bytes_per_page: 1024 * 1024,
             outbox_events: 100_000,
+            outbox_bytes: 256 * 1024 * 1024,
+            outbox_events_per_share: 25_000,
             key_retention: Duration::from_hours(24),
+            append_keys_per_collection: 250_000,
             edit_keys_per_page: 128,
             answer_bytes: 4096,
             closed_retention: Duration::from_hours(7 * 24),
@@ -111,6 +128,7 @@ impl Configuration {
             commands_per_save: 256,
             mailbox: 1024,
             writers: 16_384,
+            bytes_in_use: 512 * 1024 * 1024,
             attempts: 8,
             attempt_pause: Duration::from_millis(50),
             resolve_within: Duration::from_secs(5),
@@ -118,6 +136,7 @@ impl Configuration {
             tidy_parallelism: 2,
             idle_after: Duration::from_secs(10),
             relay_lanes: 8,
+            relay_shares: 12,
             events_per_publish: 500,
             bytes_per_publish: 1024 * 1024,
             publish_pause: Duration::from_secs(2),

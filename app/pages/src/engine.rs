@@ -43,8 +43,11 @@ pub(crate) struct Engine {
     saves: AtomicU64,
     writers: Shards<PageKey, mpsc::Sender<Message>>,
     live_writers: AtomicUsize,
+    /// Of the pages that writers have in memory.
+    bytes_in_use: AtomicUsize,
     pub(crate) reads: Reads,
     pub(crate) collections: Shards<CollectionKey, Arc<Collection>>,
+    /// Bounded by the collections known: each is in it once at most.
     pub(crate) pending_flushes: mpsc::UnboundedSender<PendingFlush>,
     pub(crate) relay: Relay,
     pub(crate) register: Register,
@@ -78,6 +81,7 @@ impl Engine {
             saves: AtomicU64::new(0),
             writers: Shards::new(),
             live_writers: AtomicUsize::new(0),
+            bytes_in_use: AtomicUsize::new(0),
             reads: Shards::new(),
             collections: Shards::new(),
             pending_flushes,
@@ -171,7 +175,9 @@ impl Engine {
         let messages = match self.writers.lock(page).entry(page.clone()) {
             hash_map::Entry::Occupied(writer) => return writer.get().try_send(message).map_err(refused),
             hash_map::Entry::Vacant(vacant) => {
-                if self.live_writers.load(Ordering::Relaxed) >= self.configuration.writers {
+                if self.live_writers() >= self.configuration.writers
+                    || self.bytes_in_use.load(Ordering::Relaxed) >= self.configuration.bytes_in_use
+                {
                     return Err(message);
                 }
                 let (mailbox, messages) = mpsc::channel(self.configuration.mailbox.max(1));
@@ -202,9 +208,17 @@ impl Engine {
         self.live_writers.load(Ordering::Relaxed)
     }
 
-    /// So many writers live that clean ones should make room at once.
+    /// So many writers live, or their pages are so large, that clean ones should make room at once.
     pub(crate) fn is_crowded(&self) -> bool {
         self.live_writers() > self.configuration.writers / 4 * 3
+            || self.bytes_in_use.load(Ordering::Relaxed) > self.configuration.bytes_in_use / 4 * 3
+    }
+
+    /// A page in use has grown or shrunk.
+    pub(crate) fn count_bytes(&self, before: usize, after: usize) {
+        // Both, in this order, so that it never falls below nothing.
+        self.bytes_in_use.fetch_add(after, Ordering::Relaxed);
+        self.bytes_in_use.fetch_sub(before, Ordering::Relaxed);
     }
 
     /// Collections whose summary is behind.
@@ -247,7 +261,8 @@ impl Engine {
             metrics::gauge!("relay_oldest_seconds").set(health.oldest.unwrap_or_default().as_secs_f64());
             metrics::gauge!("pages_writers").set(f64::from(count(self.live_writers())));
             rounds += 1;
-            if rounds.is_multiple_of(ROUNDS_TO_FORGET) {
+            let known: usize = self.collections.each().map(|shard| shard.len()).sum();
+            if rounds.is_multiple_of(ROUNDS_TO_FORGET) || known > MOST_COLLECTIONS {
                 self.forget_collections();
             }
         }
@@ -272,6 +287,10 @@ const LONGEST_WORK_PAUSE: Duration = Duration::from_secs(30);
 
 /// Housekeeping rounds between two times that unused collections are forgotten.
 const ROUNDS_TO_FORGET: u64 = 60;
+
+/// Collections known, beyond which those that are not in use are forgotten in every round: who asks for many, also for
+/// such as don't exist, fills no more than this and what comes in a second.
+const MOST_COLLECTIONS: usize = 20_000;
 
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)

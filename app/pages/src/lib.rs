@@ -39,7 +39,8 @@
 //! - `collection`: appends go to the first page that is not sealed. A page that fills up is sealed by the very
 //!   save that fills it, and is never opened again, so its idempotency keys and its numbers are final: the next
 //!   page goes on with the numbers from there. A sealed page that has been emptied is dead, for good.
-//! - `relay`: publishes committed events in a fixed number of lanes, one publish in flight in each.
+//! - `relay`: publishes committed events in a fixed number of lanes, one publish in flight in each; what fails is
+//!   repeated apart from what does not.
 //! - `register`, `sweeper`: before a process first saves a page it notes the page's name in its register; when
 //!   its lease runs out, another process takes over all pages noted there.
 //! - `summary`: counts per page, newest save wins; dead pages are kept in runs.
@@ -245,7 +246,7 @@ pub struct Health {
     pub unpublished: usize,
     /// How long the oldest of them has waited here.
     pub oldest: Option<Duration>,
-    /// For how long publishing has failed without a success, if it fails now: "degraded".
+    /// For how long publishing has failed without a success, if any of it fails now: "degraded".
     pub failing_for: Option<Duration>,
 }
 

@@ -243,7 +243,7 @@ impl Registrar {
                 Request::Expect { page } => expected.push(page),
                 Request::Release { page, note } => {
                     // The same page may be noted again in this very batch: in the order of the requests.
-                    if !notes.is_empty() {
+                    if notes.iter().any(|(noted, _)| *noted == page) {
                         self.note_all(std::mem::take(&mut notes), std::mem::take(&mut expected)).await;
                     }
                     self.release(&page, note);
@@ -388,8 +388,11 @@ impl Registrar {
         }
         for slot in 0..self.slots.len() {
             if self.is_alive() && self.slots[slot].outdated > 0 {
-                // What stays in the store costs a needless visit, if this process crashes.
-                drop(self.save_slot(slot).await);
+                // What stays in the store costs a needless visit, if this process crashes. Those who want to note
+                // something are waiting: a store that fails is asked once.
+                if self.save_slot(slot).await.is_err() {
+                    return;
+                }
             }
         }
     }
@@ -408,7 +411,8 @@ impl Registrar {
             slot.outdated = 0;
         }
         let pages = slot.pages.iter().map(PageKey::to_string).collect();
-        let value = Bytes::from(Slot { pages, swept: false }.encode_to_vec());
+        let wanted = Slot { pages, swept: false };
+        let value = Bytes::from(wanted.encode_to_vec());
         let number = u32::try_from(index).unwrap_or(u32::MAX);
         let name = self.names.slot(self.incarnation, number);
         let mut attempts = 0;
@@ -438,8 +442,12 @@ impl Registrar {
                 Precondition::Etag(etag) => Some(etag),
                 Precondition::Absent => None,
             };
-            if found.value.is_some_and(|found| found.swept) {
+            if found.value.as_ref().is_some_and(|found| found.swept) {
                 self.life.end();
+                return Ok(());
+            }
+            // It was saved, and the answer got lost, or told of another save in the same call.
+            if error.is_some() && found.value == Some(wanted.clone()) {
                 return Ok(());
             }
             attempts += 1;
@@ -467,10 +475,11 @@ impl Registrar {
         let began = Instant::now();
         let lease = Lease { holder: id, beat: 1, revoked: false };
         let value = Bytes::from(lease.encode_to_vec());
-        self.store
-            .save(&name, value, Precondition::Absent, Some(self.lease))
-            .await
-            .map_err(SaveError::into_store_error)?;
+        if let Err(error) = self.store.save(&name, value, Precondition::Absent, Some(self.lease)).await
+            && bookkeeping::read::<Lease>(&*self.store, &name).await?.value != Some(lease)
+        {
+            return Err(error.into_store_error());
+        }
         let instance = self.instance.clone();
         bookkeeping::update::<Directory>(&*self.store, &self.names.directory(), None, |directory| {
             let is_missing = directory.incarnations.iter().all(|incarnation| incarnation.id != id);

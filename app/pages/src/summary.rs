@@ -14,7 +14,7 @@ use bytes::Bytes;
 use prost::Message;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use crate::{
@@ -290,6 +290,8 @@ pub(crate) struct SummaryState {
     is_ahead: bool,
     /// A flush is on its way.
     is_queued: bool,
+    /// Flushes that failed in a row.
+    failures: u32,
 }
 
 #[derive(Default, Clone, PartialEq, Eq)]
@@ -353,8 +355,11 @@ impl SummaryState {
         key: &CollectionKey,
         stored: Option<Versioned>,
     ) -> Result<(), StoreError> {
-        self.base = stored.as_ref().map_or(Base::Absent, |stored| Base::Etag(stored.etag.clone()));
+        // What cannot be read is not saved over.
+        self.base = Base::Unknown;
+        let base = stored.as_ref().map_or(Base::Absent, |stored| Base::Etag(stored.etag.clone()));
         let stored = Counts::decode(key, stored.map(|stored| stored.value))?;
+        self.base = base;
         self.counts.merge(&stored);
         self.entries = self.counts.pages.values().map(Count::entries).sum();
         self.is_ahead = self.counts.says_more_than(&stored);
@@ -390,6 +395,9 @@ pub(crate) struct PendingFlush {
     at: Instant,
     collection: Arc<Collection>,
 }
+
+/// Times that the pause after a summary that could not be written is doubled.
+const MOST_DOUBLINGS: u32 = 7;
 
 /// Tries to write one summary before others get their turn.
 const ATTEMPTS: u32 = 4;
@@ -432,10 +440,23 @@ impl Engine {
         }
     }
 
-    async fn flush(&self, collection: Arc<Collection>, _permit: OwnedSemaphorePermit) {
+    async fn flush(&self, collection: Arc<Collection>, permit: OwnedSemaphorePermit) {
         let written = self.write_summary(&collection).await;
         let outcome = if written.is_ok() { "written" } else { "postponed" };
         metrics::counter!("pages_summary_flushes_total", "outcome" => outcome).increment(1);
+        let failures = collection.with_summary(|state| {
+            state.failures = if written.is_ok() { 0 } else { state.failures.saturating_add(1) };
+            state.failures
+        });
+        // One that cannot be written, be it for good, does not take the turns of others.
+        drop(permit);
+        if failures > 0 && !self.draining.is_cancelled() {
+            let pause = self.configuration.summary_after * 2_u32.pow(failures.min(MOST_DOUBLINGS));
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.draining.cancelled() => {}
+            }
+        }
         collection.with_summary(|state| state.is_queued = false);
         self.flush_soon(&collection);
     }

@@ -4,11 +4,17 @@
 //! life it sweeps itself, at once.) That is thrift, not safety: two sweeps of the same register do the same
 //! harmless thing twice. Who may strike an incarnation off the directory is decided by the fencing number.
 //!
+//! What fails for one page, register or process does not stop the sweep of the others, and is not given up: the page
+//! stays in its register, its process in the directory, and the next round tries again.
+//!
 //! A lease is over when its item is gone, or when it has not changed for twice its time: the store sets a time
 //! to live in a second step, and a crash in between would leave a lease for ever.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{HashMap, HashSet},
+    error::Error,
+    iter::successors,
+    mem,
     sync::Arc,
     time::Duration,
 };
@@ -18,11 +24,11 @@ use prost::Message;
 use tokio::{
     sync::{Semaphore, oneshot},
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
-    PageKey, Precondition, SaveError, StoreError,
+    PageKey, Precondition, SaveError, StoreError, Versioned,
     bookkeeping::{self, Directory, Incarnation, Lease, Names, Slot},
     engine::Engine,
     writer,
@@ -37,6 +43,22 @@ pub(crate) struct Sweeper {
     fencing: Option<u64>,
     /// No round has succeeded yet.
     is_first_round: bool,
+    failures: Failures,
+}
+
+/// Why something failed in this round and in the one before.
+#[derive(Default)]
+struct Failures {
+    before: HashSet<String>,
+    now: HashMap<String, Failure>,
+}
+
+/// One cause.
+#[derive(Debug, PartialEq, Eq)]
+struct Failure {
+    /// What it was first seen at.
+    subject: String,
+    times: usize,
 }
 
 struct Observation {
@@ -53,13 +75,24 @@ enum LeaseState {
 
 /// Pages visited at the same time.
 const PARALLEL_VISITS: usize = 16;
+/// How long a page is waited for: what is busy all the time is visited again in the next round.
+const LONGEST_VISIT: Duration = Duration::from_secs(30);
+/// Visits of one process' pages that failed before the store itself is taken for failed.
+const MOST_FAILURES: usize = 64;
 /// How long the tombstones of swept slots stay, in leases: longer than a process can be paused and live.
 const TOMBSTONE_LEASES: u32 = 240;
 
 impl Sweeper {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
         let names = Names::new(&engine.configuration);
-        Self { engine, names, observed: HashMap::new(), fencing: None, is_first_round: true }
+        Self {
+            engine,
+            names,
+            observed: HashMap::new(),
+            fencing: None,
+            is_first_round: true,
+            failures: Failures::default(),
+        }
     }
 
     pub(crate) async fn run(mut self) {
@@ -69,8 +102,20 @@ impl Sweeper {
                 swept = self.round() => swept,
                 () = engine.draining.cancelled() => break,
             };
-            self.is_first_round &= swept.is_err();
-            let outcome = if swept.is_ok() { "done" } else { "failed" };
+            let ended = swept.unwrap_or_else(|error| {
+                self.failures.add("the directory and the lease of the sweep", &error);
+                "failed"
+            });
+            let outcome = if self.failures.now.is_empty() { ended } else { "failed" };
+            self.is_first_round &= outcome == "failed";
+            for (cause, Failure { subject, times }) in self.failures.end_round() {
+                tracing::warn!(
+                    subject,
+                    times,
+                    error = cause,
+                    "the pages of an ended process cannot be taken over"
+                );
+            }
             metrics::counter!("sweeper_runs_total", "outcome" => outcome).increment(1);
             let pause = engine.configuration.sweep_every;
             tokio::select! {
@@ -82,42 +127,58 @@ impl Sweeper {
         self.resign().await;
     }
 
-    async fn round(&mut self) -> Result<(), StoreError> {
+    /// Returns how it ended, if it did not fail.
+    async fn round(&mut self) -> Result<&'static str, StoreError> {
         let store = self.engine.store.clone();
         let directory = bookkeeping::read::<Directory>(&*store, &self.names.directory()).await?;
         let directory = directory.value.unwrap_or_default();
+        let leases: HashSet<String> =
+            directory.incarnations.iter().map(|incarnation| self.names.lease(incarnation.id)).collect();
+        let sweeper = self.names.sweeper();
+        self.observed.retain(|name, _| leases.contains(name) || *name == sweeper);
         let mut others = directory.incarnations;
         others.retain(|incarnation| incarnation.id != self.engine.register.incarnation());
         if self.is_first_round {
             let (former, foreign) =
                 others.into_iter().partition(|other| other.instance == self.engine.configuration.instance);
             others = foreign;
-            self.sweep_former(former).await?;
+            self.sweep_former(former).await;
         }
         if others.is_empty() {
-            return Ok(());
+            return Ok("done");
         }
         if !self.holds_lease().await? {
-            return Ok(());
+            return Ok("idle");
         }
         for other in others {
-            if let LeaseState::Dead(precondition) = self.lease_state(&self.names.lease(other.id)).await? {
-                self.sweep(&other, precondition).await?;
+            if let Err(error) = self.sweep_if_dead(&other).await {
+                self.failures.add(&other.to_string(), &error);
             }
         }
-        Ok(())
+        Ok("done")
     }
 
     /// What this instance left when it last died. Its name is its own: whoever had it is dead.
-    async fn sweep_former(&mut self, former: Vec<Incarnation>) -> Result<(), StoreError> {
+    async fn sweep_former(&mut self, former: Vec<Incarnation>) {
         for incarnation in former {
             // A new incarnation of this very life may have begun since the directory was read.
             if incarnation.id == self.engine.register.incarnation() {
                 continue;
             }
-            let lease =
-                bookkeeping::read::<Lease>(&*self.engine.store, &self.names.lease(incarnation.id)).await?;
-            self.sweep(&incarnation, lease.precondition).await?;
+            let name = self.names.lease(incarnation.id);
+            let swept = match bookkeeping::read::<Lease>(&*self.engine.store, &name).await {
+                Ok(lease) => self.sweep(&incarnation, lease.precondition).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = swept {
+                self.failures.add(&incarnation.to_string(), &error);
+            }
+        }
+    }
+
+    async fn sweep_if_dead(&mut self, other: &Incarnation) -> Result<(), StoreError> {
+        if let LeaseState::Dead(precondition) = self.lease_state(&self.names.lease(other.id)).await? {
+            self.sweep(other, precondition).await?;
         }
         Ok(())
     }
@@ -134,62 +195,105 @@ impl Sweeper {
             .save(&self.names.lease(dead.id), revoked, lease, Some(time_to_live))
             .await
             .map_err(SaveError::into_store_error)?;
-        let mut visited = BTreeSet::new();
         let slots: Vec<String> = (0..engine.configuration.register_slots.max(1))
             .map(|slot| self.names.slot(dead.id, slot))
             .collect();
+        let mut visits = Visits::default();
         for (name, found) in slots.iter().zip(engine.get_many(&slots).await?) {
-            let mut precondition =
-                found.as_ref().map_or(Precondition::Absent, |found| Precondition::Etag(found.etag.clone()));
-            let mut slot = found.map(|found| bookkeeping::decode::<Slot>(name, found.value)).transpose()?;
-            // Until nothing can be noted here any more, by a process that only seemed dead.
-            while slot.as_ref().is_none_or(|slot| !slot.swept) {
-                self.visit(slot.unwrap_or_default().pages, &mut visited).await?;
-                let tombstone = Bytes::from(Slot { pages: Vec::new(), swept: true }.encode_to_vec());
-                match engine.store.save(name, tombstone, precondition, Some(time_to_live)).await {
-                    Ok(()) => break,
-                    Err(SaveError::Unknown(cause)) => return Err(cause),
-                    Err(SaveError::Refused(_)) => {
-                        let item = bookkeeping::read::<Slot>(&*engine.store, name).await?;
-                        (slot, precondition) = (item.value, item.precondition);
-                    }
+            if let Err(error) = self.sweep_slot(name, found, &mut visits).await {
+                if visits.left.len() > MOST_FAILURES {
+                    return Err(error);
                 }
+                visits.left.insert(name.clone());
+                self.failures.add(name, &error);
             }
+        }
+        if !visits.left.is_empty() {
+            return Ok(());
         }
         self.strike_off(dead).await?;
         metrics::counter!("sweeper_incarnations_total").increment(1);
         tracing::info!(
             instance = dead.instance,
             incarnation = format_args!("{:016x}", dead.id),
-            pages = visited.len(),
+            pages = visits.done.len(),
             "a dead process' pages were taken over"
         );
         Ok(())
     }
 
-    /// Has this process' own writers take the pages over.
-    async fn visit(&self, pages: Vec<String>, visited: &mut BTreeSet<String>) -> Result<(), StoreError> {
+    /// Takes over the pages noted in one item of a register. Those that cannot be visited now stay noted there.
+    async fn sweep_slot(
+        &mut self,
+        name: &str,
+        found: Option<Versioned>,
+        visits: &mut Visits,
+    ) -> Result<(), StoreError> {
+        let engine = self.engine.clone();
+        let time_to_live = engine.configuration.lease * TOMBSTONE_LEASES;
+        let mut precondition =
+            found.as_ref().map_or(Precondition::Absent, |found| Precondition::Etag(found.etag.clone()));
+        let mut slot = found.map(|found| bookkeeping::decode::<Slot>(name, found.value)).transpose()?;
+        // Until nothing can be noted here any more, by a process that only seemed dead.
+        loop {
+            let known = slot.unwrap_or_default();
+            if known.swept && known.pages.is_empty() {
+                return Ok(());
+            }
+            let left = self.visit(&known.pages, visits).await?;
+            if known.swept && left == known.pages {
+                return Ok(());
+            }
+            let time_to_live = left.is_empty().then_some(time_to_live);
+            let tombstone = Bytes::from(Slot { pages: left, swept: true }.encode_to_vec());
+            match engine.store.save(name, tombstone, precondition, time_to_live).await {
+                Ok(()) => return Ok(()),
+                Err(SaveError::Unknown(cause)) => return Err(cause),
+                Err(SaveError::Refused(_)) => {
+                    let item = bookkeeping::read::<Slot>(&*engine.store, name).await?;
+                    (slot, precondition) = (item.value, item.precondition);
+                }
+            }
+        }
+    }
+
+    /// Has this process' own writers take the pages over. Returns those that could not be.
+    async fn visit(&mut self, pages: &[String], visits: &mut Visits) -> Result<Vec<String>, StoreError> {
         let parallel = Arc::new(Semaphore::new(PARALLEL_VISITS));
-        let mut visits = JoinSet::new();
+        let mut running = JoinSet::new();
         for name in pages {
-            if !visited.insert(name.clone()) {
+            if visits.done.contains(name) || visits.left.contains(name) {
                 continue;
             }
-            let Some(page) = PageKey::parse(&name) else {
+            let Some(page) = PageKey::parse(name) else {
                 tracing::error!(name, "the register names what is no page");
                 continue;
             };
-            let (engine, parallel) = (self.engine.clone(), parallel.clone());
-            visits.spawn(async move {
+            let (engine, parallel, name) = (self.engine.clone(), parallel.clone(), name.clone());
+            running.spawn(async move {
                 let _permit = parallel.acquire_owned().await;
-                take_over(&engine, &page).await
+                let taken = timeout(LONGEST_VISIT, take_over(&engine, &page)).await;
+                (name, taken.unwrap_or_else(|_| Err(StoreError::new(Busy))))
             });
         }
-        while let Some(visit) = visits.join_next().await {
-            visit.map_err(StoreError::new)??;
-            metrics::counter!("sweeper_pages_total").increment(1);
+        while let Some(visit) = running.join_next().await {
+            let (name, taken) = visit.map_err(StoreError::new)?;
+            match taken {
+                Ok(()) => {
+                    visits.done.insert(name);
+                    metrics::counter!("sweeper_pages_total").increment(1);
+                }
+                Err(error) => {
+                    self.failures.add(&name, &error);
+                    visits.left.insert(name);
+                    // Not a page, but the store: no need to ask it for all of them.
+                    if !error.is_unreadable() && visits.left.len() > MOST_FAILURES {
+                        return Err(error);
+                    }
+                }
+            }
         }
-        Ok(())
+        Ok(pages.iter().filter(|name| visits.left.contains(*name)).cloned().collect())
     }
 
     async fn strike_off(&self, dead: &Incarnation) -> Result<(), StoreError> {
@@ -286,6 +390,36 @@ impl Sweeper {
     }
 }
 
+/// The pages of a dead process, in its sweep.
+#[derive(Default)]
+struct Visits {
+    done: HashSet<String>,
+    left: HashSet<String>,
+}
+
+/// The page's writer had too much to do, or there were too many writers.
+#[derive(Debug, thiserror::Error)]
+#[error("the page could not be visited in time")]
+struct Busy;
+
+impl Failures {
+    fn add(&mut self, subject: &str, error: &StoreError) {
+        let causes = successors(Some(error as &dyn Error), |&error| error.source());
+        let cause = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        let first = || Failure { subject: subject.to_owned(), times: 0 };
+        self.now.entry(cause).or_insert_with(first).times += 1;
+    }
+
+    /// What has to be told: causes that the round before did not have. Rounds follow every few seconds.
+    fn end_round(&mut self) -> HashMap<String, Failure> {
+        let mut news = mem::take(&mut self.now);
+        let now = news.keys().cloned().collect();
+        let before = mem::replace(&mut self.before, now);
+        news.retain(|cause, _| !before.contains(cause));
+        news
+    }
+}
+
 /// Pause before a page is asked again whose writer has too much to do.
 const BUSY: Duration = Duration::from_millis(50);
 
@@ -296,5 +430,27 @@ async fn take_over(engine: &Arc<Engine>, page: &PageKey) -> Result<(), StoreErro
             return answer.await.unwrap_or_else(|cause| Err(StoreError::new(cause)));
         }
         sleep(BUSY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_is_told_once_a_cause_and_again_after_it_went_well() {
+        let mut failures = Failures::default();
+        let told = |failures: &mut Failures| failures.end_round().into_iter().collect::<Vec<_>>();
+        let down = StoreError::new("refused");
+        for page in ["a/0", "b/0"] {
+            failures.add(page, &down);
+        }
+        let first = Failure { subject: "a/0".to_owned(), times: 2 };
+        assert_eq!(told(&mut failures), [("the state store failed: refused".to_owned(), first)]);
+        failures.add("a/0", &down);
+        assert_eq!(told(&mut failures), []);
+        assert_eq!(told(&mut failures), []);
+        failures.add("b/0", &down);
+        assert_eq!(told(&mut failures).len(), 1);
     }
 }

@@ -63,6 +63,10 @@ pub(crate) struct Writer {
     /// Where the page goes on with the numbers of the collection, once that was wanted.
     first_number: Option<u64>,
     note: Option<Note>,
+    /// The page could not be noted for the batch under way.
+    failed_note: Option<StoreError>,
+    /// Bytes that the engine counts for this page.
+    counted_bytes: usize,
     /// A save may have happened, or may yet, that nobody has seen the outcome of. Reading the page does not
     /// settle that: a save over what was read does, since then the one in doubt can never happen any more.
     in_doubt: bool,
@@ -139,6 +143,8 @@ impl Writer {
             known,
             first_number,
             note: None,
+            failed_note: None,
+            counted_bytes: 0,
             in_doubt: false,
             relayed: HashMap::new(),
             working: HashSet::new(),
@@ -156,6 +162,7 @@ impl Writer {
         let mut messages = Vec::new();
         let commands_per_save = engine.configuration.commands_per_save.max(1);
         loop {
+            self.count_bytes();
             let (duty, at) = self.duty();
             let draining = engine.draining.is_cancelled();
             let next = async {
@@ -170,7 +177,12 @@ impl Writer {
                 biased;
                 _ = self.mailbox.recv_many(&mut messages, commands_per_save) => {
                     if let Some(kind) = most_demanding(&messages) {
-                        within(context_of(&messages), self.prepare(kind)).await;
+                        let mut prepared = Ok(());
+                        within(context_of(&messages), async { prepared = self.prepare(kind).await }).await;
+                        if let Err(cause) = prepared {
+                            self.refuse(&mut messages, &cause);
+                            continue;
+                        }
                     }
                     let turn = timeout(engine.configuration.longest_wait, engine.turns.acquire()).await;
                     // What has come meanwhile comes along.
@@ -199,6 +211,12 @@ impl Writer {
                 () = engine.draining.cancelled(), if !draining => {}
             }
         }
+    }
+
+    fn count_bytes(&mut self) {
+        let bytes = self.known.page().map_or(0, |loaded| loaded.page.bytes());
+        self.engine.count_bytes(self.counted_bytes, bytes);
+        self.counted_bytes = bytes;
     }
 
     /// What to do next if nothing comes, and when.
@@ -249,16 +267,34 @@ impl Writer {
     }
 
     /// Does beforehand what most batches need and what pages can share: reads the page, and has it registered.
-    async fn prepare(&mut self, kind: Kind) {
-        if !self.known.can_be_saved_over() && self.load().await.is_err() {
-            // The commit tries again, and answers.
-            return;
+    async fn prepare(&mut self, kind: Kind) -> Result<(), StoreError> {
+        self.failed_note = None;
+        if !self.known.can_be_saved_over() {
+            self.load().await?;
         }
         // An edit of a page that does not exist changes nothing.
         let is_there = self.known.page().is_some_and(|loaded| loaded.base != Base::Absent);
         if kind == Kind::Append || is_there {
-            drop(self.note_page().await);
+            self.failed_note = self.note_page().await.err();
         }
+        Ok(())
+    }
+
+    /// Answers everybody who has waited for a page that is not to be had: they don't wait one after the other.
+    fn refuse(&mut self, messages: &mut Vec<Message>, cause: &StoreError) {
+        while let Ok(more) = self.mailbox.try_recv() {
+            messages.push(more);
+        }
+        for message in messages.drain(..) {
+            match message {
+                Message::Command(command) => {
+                    command.answer(Outcome::Failed(Failure::Unavailable(cause.clone())));
+                }
+                Message::Visit(reply) => drop(reply.send(Err(cause.clone()))),
+                Message::Settled(marker) => drop(self.working.remove(&marker)),
+            }
+        }
+        self.busy_at = Instant::now();
     }
 
     async fn process(&mut self, messages: &mut Vec<Message>) {
@@ -300,7 +336,7 @@ impl Writer {
             .map(|command| Applied { command, verdict: Verdict::Outcome(Outcome::Ran) })
             .collect();
         let mut is_fresh = false;
-        let mut attempts = 0;
+        let (mut attempts, mut overtaken_since) = (0, None);
         let mut saved = false;
         let failure = loop {
             if !self.known.can_be_saved_over() {
@@ -341,7 +377,8 @@ impl Writer {
                     is_fresh = true;
                     attempts += 1;
                     metrics::counter!("pages_conflicts_total").increment(1);
-                    if attempts >= self.engine.configuration.attempts {
+                    let since = *overtaken_since.get_or_insert_with(Instant::now);
+                    if self.is_enough(attempts, since) {
                         break Failure::Conflict { attempts };
                     }
                     self.pause().await;
@@ -440,6 +477,10 @@ impl Writer {
     /// Makes sure that the sweep would find this page if this process died.
     async fn note_page(&mut self) -> Result<(), StoreError> {
         if !self.note.is_some_and(|note| self.engine.register.holds(note)) {
+            // The batch has waited for it once.
+            if let Some(cause) = self.failed_note.take() {
+                return Err(cause);
+            }
             self.note = Some(self.engine.register.note(&self.key).await?);
         }
         Ok(())
@@ -463,7 +504,7 @@ impl Writer {
             && loaded.page.outbox().is_empty();
         let time_to_live = is_over.then_some(engine.configuration.closed_retention);
         let base = loaded.base.clone();
-        let mut tries = 0;
+        let (mut tries, mut failing_since) = (0, None);
         loop {
             let saved = engine.store.save(&self.name, value.clone(), base.precondition(), time_to_live).await;
             let error = match saved {
@@ -481,7 +522,8 @@ impl Writer {
             };
             if found.as_ref().map(|found| found.etag.as_str()) == base.etag() {
                 tries += 1;
-                if tries >= engine.configuration.attempts {
+                let since = *failing_since.get_or_insert_with(Instant::now);
+                if self.is_enough(tries, since) {
                     return Saved::Unresolved(error.into_store_error());
                 }
                 self.pause().await;
@@ -505,6 +547,12 @@ impl Writer {
                 Landed::Forgotten => Saved::Unresolved(error.into_store_error()),
             };
         }
+    }
+
+    /// Whether something was tried often enough, or for long enough.
+    fn is_enough(&self, tries: u32, since: Instant) -> bool {
+        let configuration = &self.engine.configuration;
+        tries >= configuration.attempts || since.elapsed() >= configuration.resolve_within
     }
 
     /// The save over `base` happened.
@@ -546,8 +594,7 @@ impl Writer {
             engine.observe(&self.collection, number, &page.body);
         }
         if page.body.sealed {
-            let retention = engine.configuration.key_retention;
-            self.collection.sealed(number, &page.body, engine.now(), retention);
+            self.collection.sealed(engine, number, &page.body);
         } else if saved
             && !self.expects_next
             && page.body.entries.len() * 2 > engine.configuration.entries_per_page
@@ -612,6 +659,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        self.engine.count_bytes(self.counted_bytes, 0);
         // After a panic, or when everything stops: whoever comes next must get a new writer.
         if !self.ended {
             self.engine.end_writer(&self.key, || true);

@@ -13,6 +13,9 @@ pub mod secrets;
 pub mod sidecar;
 pub mod state;
 
+#[cfg(test)]
+mod tests;
+
 pub use app_channel::{AddService, AppChannel, ConsumeError, Delivery, EventConsumer, Subscription};
 pub use binding::{DatabaseBinding, DatabaseError};
 pub use invocation::Invocation;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 use super::world::{
     Call, Refusal, Replica, World, add, collection, eventually, extend, key, keyed, remove, text,
@@ -388,4 +388,47 @@ async fn an_empty_collection_is_closed_by_a_tombstone() {
     assert!(world.memory.page(&tasks().page(0)).is_closed());
     let refused = world.replica("two").add(&tasks(), "late").await;
     assert!(matches!(refused, Err(EditError::Closed)), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_for_the_end_of_a_collection_are_told_of_an_outage_together() {
+    let world = World::new(1);
+    let replica = world.replica("one");
+    replica.fate.store_is_down(true);
+    let appends: Vec<_> = (0..100)
+        .map(|number| {
+            let replica = replica.clone();
+            tokio::spawn(async move { replica.add_once(&tasks(), "task", key(number)).await })
+        })
+        .collect();
+    let started = Instant::now();
+    for append in appends {
+        let failed = append.await.unwrap();
+        assert!(matches!(failed, Err(EditError::Unavailable(_))), "{failed:?}");
+    }
+    // One read takes up to three milliseconds.
+    assert!(started.elapsed() < Duration::from_millis(10), "{:?}", started.elapsed());
+    replica.fate.store_is_down(false);
+    replica.add_once(&tasks(), "task", key(1)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_very_many_keys_the_newest_are_remembered() {
+    let world = World::new(1);
+    let configuration =
+        |instance| Configuration { append_keys_per_collection: 20, ..World::configuration(instance) };
+    let one = world.replica_with(configuration("one"), None);
+    for number in 0..80 {
+        one.add_once(&tasks(), &format!("task-{number}"), key(number)).await.unwrap();
+    }
+    let two = world.replica_with(configuration("two"), None);
+    for (replica, older) in [(&one, 55), (&two, 54)] {
+        // Those of the pages that it takes to have twenty.
+        for number in 56..80 {
+            let again = replica.add_once(&tasks(), "another", key(number)).await.unwrap();
+            assert!(matches!(again, Once::Again(_)), "{number}: {again:?}");
+        }
+        let forgotten = replica.add_once(&tasks(), &format!("late-{older}"), key(older)).await.unwrap();
+        assert!(matches!(forgotten, Once::First(10)), "{forgotten:?}");
+    }
 }

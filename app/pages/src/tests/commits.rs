@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::world::{
     Call, Refusal, Replica, SaveFault, TRACE, Trace, World, add, collection, emit, eventually, extend,
@@ -421,4 +421,43 @@ async fn more_commands_than_may_wait_are_refused_at_once() {
     for one in waiting {
         one.await.unwrap().unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_save_that_is_lost_every_time_is_given_up_after_a_while() {
+    let world = World::new(1);
+    let configuration = Configuration { attempts: 10_000, ..World::configuration("one") };
+    let replica = world.replica_with(configuration, None);
+    replica.add(&tasks(), "task").await.unwrap();
+    for _ in 0..10_000 {
+        replica.fate.next_save(PAGE, SaveFault::Lost);
+    }
+    let patience = replica.pages.engine.configuration.resolve_within;
+    let started = Instant::now();
+    let given_up = replica.extend(&page(), "task", "a").await;
+    assert!(matches!(given_up, Err(EditError::OutcomeUnknown(_))), "{given_up:?}");
+    assert!(started.elapsed() < patience + Duration::from_millis(100), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_who_wait_for_a_page_that_cannot_be_had_are_told_at_once() {
+    let world = World::new(1);
+    let replica =
+        world.replica_with(Configuration { commands_per_save: 4, ..World::configuration("one") }, None);
+    replica.fate.hold(Call::Get, PAGE);
+    let edits: Vec<_> = (0..50)
+        .map(|number| {
+            let replica = replica.clone();
+            tokio::spawn(async move { replica.extend(&page(), "task", &format!("w{number}")).await })
+        })
+        .collect();
+    replica.fate.waiting.notified().await;
+    replica.fate.store_is_down(true);
+    let started = Instant::now();
+    replica.fate.let_go();
+    for edit in edits {
+        let failed = edit.await.unwrap();
+        assert!(matches!(failed, Err(EditError::Unavailable(_))), "{failed:?}");
+    }
+    assert_eq!(started.elapsed(), Duration::ZERO);
 }

@@ -132,3 +132,32 @@ fn names_that_the_store_or_this_module_needs_are_not_collections() {
         assert_eq!(PageKey::parse(text), None, "{text}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_more_bytes_of_pages_are_in_use_than_allowed_and_clean_ones_make_room() {
+    let world = World::new(1);
+    let configuration = Configuration { bytes_in_use: 4000, ..World::configuration("one") };
+    let replica = world.replica_with(configuration, None);
+    replica.fate.broker_is_down(true);
+    let fill = |number: u32| {
+        let edit = |page: &mut crate::PageEdit<'_>| {
+            page.put("large", "", vec![0; 1100].into());
+            super::world::emit(page, "large", 1, "put");
+            Ok::<_, super::world::Refusal>(())
+        };
+        let (pages, page) = (replica.pages.clone(), tasks().page(number));
+        async move { pages.edit(&page, edit).await }
+    };
+    for number in 0..4 {
+        fill(number).await.unwrap();
+        // It is counted once its callers have been answered.
+        sleep(Duration::from_millis(1)).await;
+    }
+    let refused = fill(4).await;
+    assert!(matches!(refused, Err(EditError::Overloaded)), "{refused:?}");
+    // A page that is in use goes on.
+    fill(3).await.unwrap();
+    replica.fate.broker_is_down(false);
+    eventually("there is room", || replica.pages.engine.live_writers() == 0).await;
+    fill(4).await.unwrap();
+}

@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use tokio::{task::JoinSet, time::sleep};
 
-use super::world::{Call, PublishFault, Refusal, World, add, collection, eventually};
+use super::world::{Call, PublishFault, Refusal, Replica, World, add, collection, eventually};
 use crate::{CollectionKey, Configuration, EditError, OutboxEvent, PageEdit, PageKey};
 
 const PAGE: &str = "tasks/group/0";
@@ -211,4 +211,103 @@ async fn everything_an_event_carries_survives_its_stay_in_the_page() {
     let stored = world.memory.peek(PAGE).unwrap();
     let read = crate::page::Page::decode(&page(), stored.value).unwrap();
     assert_eq!(read.outbox().iter().map(|event| (**event).clone()).collect::<Vec<_>>(), [event]);
+}
+
+/// Tells of the number of an edit of that key's entity.
+async fn tell(replica: &Replica, key: &str, number: usize) -> Result<(), EditError<Refusal>> {
+    let key = key.to_owned();
+    let edit = move |page: &mut PageEdit<'_>| {
+        let (id, payload) = (page.event_id(), format!("{key} {number}").into());
+        page.emit(OutboxEvent {
+            id,
+            partition_key: key.clone(),
+            entity: key.clone(),
+            attributes: Vec::new(),
+            payload,
+        });
+        Ok::<_, Refusal>(())
+    };
+    replica.pages.edit(&page(), edit).await
+}
+
+/// Which of six partitions Kafka keeps a key in (32-bit FNV-1a).
+fn partition(key: &str) -> i32 {
+    let hash =
+        key.bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    (hash.cast_signed() % 6).abs()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_without_a_leader_holds_up_only_its_own_events() {
+    let world = World::new(1);
+    let configuration = Configuration { relay_lanes: 1, ..World::configuration("one") };
+    let replica = world.replica_with(configuration, None);
+    let keys: Vec<String> = (0..40).map(|number| format!("group-{number}")).collect();
+    let (broken, whole): (Vec<String>, Vec<String>) =
+        keys.iter().cloned().partition(|key| partition(key) == 3);
+    assert!(broken.len() > 2 && whole.len() > 20);
+    replica.fate.break_keys(broken.clone());
+    for number in 0..5 {
+        for key in &keys {
+            tell(&replica, key, number).await.unwrap();
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+    sleep(Duration::from_secs(20)).await;
+    let health = replica.pages.health();
+    assert_eq!(health.unpublished, 5 * broken.len());
+    assert!(health.failing_for.unwrap() > Duration::from_secs(20), "{health:?}");
+    let of = |key: &str| -> Vec<String> {
+        let payloads = world.broker.first_payloads().into_iter();
+        payloads.filter(|payload| payload.split(' ').next() == Some(key)).collect()
+    };
+    // Each of them once, but for those that were on their way with the first of the others.
+    assert!(world.broker.deliveries().len() <= 6 * whole.len(), "{}", world.broker.deliveries().len());
+    for key in &whole {
+        assert_eq!(of(key).len(), 5, "{key}");
+    }
+    replica.fate.break_keys([]);
+    eventually("all is published", || replica.pages.health().unpublished == 0).await;
+    assert_eq!(replica.pages.health().failing_for, None);
+    for key in &keys {
+        assert_eq!(of(key), (0..5).map(|number| format!("{key} {number}")).collect::<Vec<_>>());
+    }
+    eventually("the outbox is tidied", || world.memory.outbox(&page()) == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_one_partition_stops_only_changes_that_tell_it_more() {
+    let world = World::new(1);
+    let configuration = Configuration { outbox_events_per_share: 3, ..World::configuration("one") };
+    let replica = world.replica_with(configuration, None);
+    replica.fate.break_keys(["group-0".to_owned()]);
+    for number in 0..3 {
+        tell(&replica, "group-0", number).await.unwrap();
+    }
+    let full = tell(&replica, "group-0", 3).await;
+    assert!(matches!(full, Err(EditError::Backlog { waiting: 4 })), "{full:?}");
+    for number in 0..9 {
+        tell(&replica, "group-1", number).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+    }
+    replica.fate.break_keys([]);
+    eventually("all is published", || replica.pages.health().unpublished == 0).await;
+    tell(&replica, "group-0", 3).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn unpublished_events_are_bounded_by_their_bytes_too() {
+    let world = World::new(1);
+    let configuration = Configuration { outbox_bytes: 20, ..World::configuration("one") };
+    let replica = world.replica_with(configuration, None);
+    replica.fate.broker_is_down(true);
+    // Nine bytes each.
+    for number in 0..3 {
+        tell(&replica, "group-0", number).await.unwrap();
+    }
+    let full = tell(&replica, "group-1", 0).await;
+    assert!(matches!(full, Err(EditError::Backlog { .. })), "{full:?}");
+    replica.fate.broker_is_down(false);
+    eventually("all is published", || replica.pages.health().unpublished == 0).await;
+    tell(&replica, "group-1", 0).await.unwrap();
 }

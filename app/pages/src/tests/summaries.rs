@@ -155,3 +155,19 @@ async fn a_summary_that_cannot_be_decoded_is_an_error_of_its_readers() {
     let replica = world.replica("one");
     replica.pages.summary(&tasks()).await.unwrap_err();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_summary_that_a_later_program_wrote_is_not_written_over_and_asked_for_ever_more_rarely() {
+    let world = World::new(1);
+    let replica = world.replica("one");
+    replica.add(&tasks(), "task").await.unwrap();
+    eventually("the summary is written", || stored(&world) == counted(1, &[("new", 1)])).await;
+    // Of format 9.
+    world.memory.put("tasks/group/summary", bytes::Bytes::from_static(&[0x50, 9]));
+    let before = world.memory.calls(Call::Get, "tasks/group/summary");
+    replica.add(&tasks(), "more").await.unwrap();
+    sleep(Duration::from_mins(5)).await;
+    assert_eq!(&*world.memory.peek("tasks/group/summary").unwrap().value, [0x50, 9]);
+    let asked = world.memory.calls(Call::Get, "tasks/group/summary") - before;
+    assert!((2..30).contains(&asked), "{asked} times");
+}

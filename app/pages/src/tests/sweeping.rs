@@ -416,3 +416,80 @@ async fn namespaces_in_one_store_do_not_sweep_each_other() {
     sleep(Duration::from_mins(5)).await;
     assert_eq!(world.broker.deliveries(), []);
 }
+
+/// Two processes that die with one event unpublished in each of three collections.
+async fn two_that_die(world: &World) {
+    for name in ["one", "two"] {
+        let replica = world.replica(name);
+        replica.fate.broker_is_down(true);
+        for group in ["a", "b", "c"] {
+            replica
+                .add(&collection(&format!("tasks/{name}-{group}")), &format!("{name}-{group}"))
+                .await
+                .unwrap();
+        }
+        replica.crash().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_cannot_be_read_stops_the_sweep_of_no_other_and_is_swept_once_it_can() {
+    let world = World::new(1);
+    two_that_die(&world).await;
+    let damaged = world.memory.peek("tasks/one-b/0").unwrap().value;
+    world.memory.put("tasks/one-b/0", Bytes::from_static(b"\xff"));
+    let _three = world.replica("three");
+    world.deliveries(5).await;
+    eventually("the other process is swept", || !instances(&world).contains(&"two".to_owned())).await;
+    // Longer than a tombstone stays.
+    sleep(Duration::from_hours(3)).await;
+    assert_eq!(instances(&world), ["one", "three"]);
+    let kept = world.memory.keys("pages/test/register/").into_iter().filter_map(|slot| {
+        let slot = Slot::decode(world.memory.peek(&slot)?.value).unwrap();
+        (slot.swept && !slot.pages.is_empty()).then_some(slot.pages)
+    });
+    assert_eq!(kept.collect::<Vec<_>>(), [["tasks/one-b/0"]]);
+    world.memory.put("tasks/one-b/0", damaged);
+    world.deliveries(6).await;
+    eventually("it is swept", || instances(&world) == ["three"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn bookkeeping_that_cannot_be_read_stops_the_sweep_of_no_other_process() {
+    for item in ["register", "lease"] {
+        let world = World::new(1);
+        two_that_die(&world).await;
+        let first = directory(&world).incarnations[0].id;
+        let damaged = world.memory.keys(&format!("pages/test/{item}/{first:016x}")).pop().unwrap();
+        world.memory.put(&damaged, Bytes::from_static(b"\xff"));
+        let _three = world.replica("three");
+        eventually("the other process is swept", || !instances(&world).contains(&"two".to_owned())).await;
+        world.deliveries(3).await;
+        assert!(instances(&world).contains(&"one".to_owned()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_whose_own_former_life_cannot_be_swept_sweeps_others_all_the_same() {
+    let world = World::new(1);
+    two_that_die(&world).await;
+    world.memory.put("tasks/one-b/0", Bytes::from_static(b"\xff"));
+    let _again = world.replica("one");
+    world.deliveries(5).await;
+    eventually("the other process is swept", || !instances(&world).contains(&"two".to_owned())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_note_that_was_saved_is_found_whatever_the_store_has_answered() {
+    for fault in [SaveFault::AnswerLost, SaveFault::RefusedByOwnEffect] {
+        for item in ["lease", "directory", "register"] {
+            let world = World::new(1);
+            let replica = world.replica("one");
+            for _ in 0..4 {
+                replica.fate.next_save(&format!("pages/test/{item}"), fault);
+            }
+            replica.add(&tasks(), "task").await.unwrap();
+            assert_eq!(registered(&world), [PAGE]);
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //! processes ("replicas") that can be cut off from both or die at any step.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     future::pending,
     sync::{
         Arc, Mutex,
@@ -259,6 +259,8 @@ pub struct Fate {
     steps_left: AtomicI64,
     store_down: AtomicBool,
     broker_down: AtomicBool,
+    /// Partition keys that the broker does not take.
+    broken_keys: Mutex<HashSet<String>>,
     rates: Mutex<Rates>,
     chance: Mutex<SmallRng>,
     save_faults: Mutex<VecDeque<(String, SaveFault)>>,
@@ -277,6 +279,7 @@ impl Fate {
             steps_left: AtomicI64::new(i64::MAX),
             store_down: AtomicBool::new(false),
             broker_down: AtomicBool::new(false),
+            broken_keys: Mutex::default(),
             rates: Mutex::default(),
             chance: Mutex::new(SmallRng::seed_from_u64(seed)),
             save_faults: Mutex::default(),
@@ -307,6 +310,10 @@ impl Fate {
 
     pub fn broker_is_down(&self, down: bool) {
         self.broker_down.store(down, Ordering::Relaxed);
+    }
+
+    pub fn break_keys(&self, keys: impl IntoIterator<Item = String>) {
+        *self.broken_keys.lock().unwrap() = keys.into_iter().collect();
     }
 
     pub fn die_after(&self, steps: i64) {
@@ -526,7 +533,16 @@ impl Publisher for ReplicaPublisher {
     async fn publish(&self, events: &[Arc<OutboxEvent>]) -> Result<(), PublishError> {
         self.fate.step().await;
         match self.fate.publish_fault(events.len()) {
-            None => self.broker.deliver(events),
+            None => {
+                // Nobody is told which of them went out.
+                let broken = self.fate.broken_keys.lock().unwrap().clone();
+                let is_taken = |event: &&Arc<OutboxEvent>| !broken.contains(&event.partition_key);
+                let taken: Vec<_> = events.iter().filter(is_taken).cloned().collect();
+                self.broker.deliver(&taken);
+                if taken.len() < events.len() {
+                    return Err(PublishError::new("no leader"));
+                }
+            }
             Some(PublishFault::Lost) => return Err(PublishError::new("no broker")),
             Some(PublishFault::Partly(count)) => {
                 self.broker.deliver(&events[..count.min(events.len())]);

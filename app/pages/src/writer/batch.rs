@@ -134,11 +134,15 @@ impl Batch<'_> {
             return Err(Failure::Closed);
         }
         if self.journal.emitted(page) {
-            let waiting = page.outbox().len();
-            let waiting_anywhere = self.engine.relay.unpublished() + waiting - self.relayed;
+            let (waiting, relay) = (page.outbox().len(), &self.engine.relay);
+            let new = waiting - self.relayed;
+            let waiting_anywhere = relay.unpublished() + new;
+            let beside = page.outbox().last().map_or(0, |last| relay.unpublished_beside(&last.partition_key));
             if waiting > configuration.outbox_events_per_page
                 || page.outbox_bytes > configuration.outbox_bytes_per_page
                 || waiting_anywhere > configuration.outbox_events
+                || relay.unpublished_bytes() > configuration.outbox_bytes
+                || beside + new > configuration.outbox_events_per_share
             {
                 metrics::counter!("pages_backlogs_total").increment(1);
                 return Err(Failure::Backlog { waiting: waiting_anywhere });

@@ -10,7 +10,7 @@ use std::{collections::HashMap, time::Duration};
 use dapr::dapr::proto::runtime::v1::InvokeBindingRequest;
 use serde::de::DeserializeOwned;
 
-use super::sidecar::{Sidecar, SidecarError, measured, outgoing};
+use super::sidecar::{Client, Sidecar, SidecarError};
 
 /// A statement that did not run, or rows that could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -94,9 +94,8 @@ impl DatabaseBinding {
             metadata,
             data: Vec::new(),
         };
-        let mut client = self.sidecar.client();
-        let call = client.invoke_binding(outgoing(request, self.deadline));
-        Ok(measured("invoke_binding", call).await?.data)
+        let send = |mut client: Client, request| async move { client.invoke_binding(request).await };
+        Ok(self.sidecar.call("invoke_binding", request, self.deadline, send).await?.data)
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use dapr::dapr::proto::runtime::v1::{BulkPublishRequest, BulkPublishRequestEntry};
 use tidemark_pages::{OutboxEvent, PublishError, Publisher};
 
-use super::sidecar::{Sidecar, SidecarError, measured, outgoing};
+use super::sidecar::{Client, Sidecar};
 use crate::telemetry::{
     event_spans::{EventSpans, Way},
     trace_context::TraceContext,
@@ -79,9 +79,8 @@ impl TopicPublisher {
             entries,
             metadata: HashMap::from([("rawPayload".to_owned(), "true".to_owned())]),
         };
-        let mut client = self.sidecar.client();
-        let call = client.bulk_publish_event(outgoing(request, deadline));
-        let answer: Result<_, SidecarError> = measured("bulk_publish_event", call).await;
+        let send = |mut client: Client, request| async move { client.bulk_publish_event(request).await };
+        let answer = self.sidecar.call("bulk_publish_event", request, deadline, send).await;
         let failed = answer.map_err(PublishError::new)?.failed_entries;
         match failed.first() {
             None => Ok(()),

@@ -3,6 +3,9 @@
 //! The sidecar carries them out side by side, each on its own: nothing makes them one transaction. If one fails,
 //! the call fails without saying which, so that the outcome of each is unknown to its caller. A save that is
 //! alone in its call is told exactly.
+//!
+//! A save waits at most its deadline, in the queue and in its call together. What is still in the queue then is not
+//! sent any more, so that a store that hangs is not met by everything that was wanted of it meanwhile.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -12,10 +15,10 @@ use std::{
 
 use dapr::dapr::proto::{common::v1::StateItem, runtime::v1::SaveStateRequest};
 use tidemark_pages::{SaveError, StoreError};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 use tonic::Code;
 
-use super::sidecar::{Sidecar, SidecarError, measured, outgoing};
+use super::sidecar::{Client, Sidecar, SidecarError};
 use crate::telemetry::trace_context::TraceContext;
 
 /// Calls under way at a time: what comes meanwhile shares the next one.
@@ -38,6 +41,8 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
+    /// Bounded by those who wait: each page in use saves once at a time. What nobody waits for any more goes with the
+    /// next call.
     waiting: VecDeque<Waiting>,
     calls: usize,
 }
@@ -67,7 +72,12 @@ impl SaveQueue {
             // Not by this caller: it may be cancelled, and the others' saves with it.
             tokio::spawn(Arc::clone(&self.0).work());
         }
-        answer.await.unwrap_or_else(|_| Err(SaveError::Unknown(StoreError::new("the save was given up"))))
+        let given_up = |cause| Err(SaveError::Unknown(StoreError::new(cause)));
+        match timeout(self.0.deadline, answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => given_up("the save was given up"),
+            Err(_) => given_up("the save took too long"),
+        }
     }
 }
 
@@ -97,10 +107,10 @@ impl Shared {
         let trace = batch.iter().filter_map(|one| one.trace).find(|trace| trace.is_recorded());
         let (states, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|one| (one.item, one.reply)).unzip();
         let request = SaveStateRequest { store_name: self.component.clone(), states };
-        let mut client = self.sidecar.client();
-        let call = async { client.save_state(outgoing(request, self.deadline)).await };
-        let call = TraceContext::scope_of(trace, call);
-        let outcome = measured("save_state", call).await.map_err(|fault| save_error(fault, is_alone));
+        let send = |mut client: Client, request| async move { client.save_state(request).await };
+        let call = self.sidecar.call("save_state", request, self.deadline, send);
+        let saved = TraceContext::scope_of(trace, call).await;
+        let outcome = saved.map_err(|fault| save_error(fault, is_alone));
         for reply in replies {
             // Nobody may be waiting any more.
             drop(reply.send(outcome.clone()));
@@ -113,6 +123,7 @@ impl Queue {
     fn take(&mut self) -> Vec<Waiting> {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         let mut keys = HashSet::new();
+        self.waiting.retain(|waiting| !waiting.reply.is_closed());
         while let Some(next) = self.waiting.front() {
             bytes += next.item.value.len();
             let fits = batch.len() < MOST_ITEMS && bytes <= MOST_BYTES && keys.insert(next.item.key.clone());
@@ -139,15 +150,19 @@ pub fn save_error(fault: SidecarError, is_alone: bool) -> SaveError {
 mod tests {
     use super::*;
 
-    fn queue(items: &[(&str, usize)]) -> Queue {
+    type Answers = Vec<oneshot::Receiver<Result<(), SaveError>>>;
+
+    fn queue(items: &[(&str, usize)]) -> (Queue, Answers) {
         let waiting = items.iter().map(|(key, bytes)| {
             let item = StateItem { key: (*key).to_owned(), value: vec![0; *bytes], ..StateItem::default() };
-            Waiting { item, trace: None, reply: oneshot::channel().0 }
+            let (reply, answer) = oneshot::channel();
+            (Waiting { item, trace: None, reply }, answer)
         });
-        Queue { waiting: waiting.collect(), calls: 0 }
+        let (waiting, answers) = waiting.unzip();
+        (Queue { waiting, calls: 0 }, answers)
     }
 
-    fn calls(mut queue: Queue) -> Vec<Vec<String>> {
+    fn calls((mut queue, _answers): (Queue, Answers)) -> Vec<Vec<String>> {
         let mut calls = Vec::new();
         loop {
             let batch = queue.take();
@@ -166,6 +181,13 @@ mod tests {
     #[test]
     fn two_saves_of_one_item_never_share_a_call_and_keep_their_order() {
         assert_eq!(calls(queue(&[("a", 1), ("b", 1), ("a", 2), ("c", 1)])), [["a", "b"], ["a", "c"]]);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_sent() {
+        let (queue, mut answers) = queue(&[("a", 1), ("b", 1), ("a", 2), ("c", 1)]);
+        drop(answers.remove(0));
+        assert_eq!(calls((queue, answers)), [["b", "a", "c"]]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dapr::dapr::proto::runtime::v1::GetSecretRequest;
 use secrecy::SecretString;
 
-use super::sidecar::{Sidecar, SidecarError, measured, outgoing};
+use super::sidecar::{Client, Sidecar, SidecarError};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -28,8 +28,8 @@ impl SecretStore {
             key: name.to_owned(),
             ..GetSecretRequest::default()
         };
-        let mut client = self.sidecar.client();
-        let mut answer = measured("get_secret", client.get_secret(outgoing(request, DEADLINE))).await?;
+        let send = |mut client: Client, request| async move { client.get_secret(request).await };
+        let mut answer = self.sidecar.call("get_secret", request, DEADLINE, send).await?;
         Ok(answer.data.remove(name).map(SecretString::from))
     }
 }

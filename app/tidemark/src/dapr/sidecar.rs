@@ -5,7 +5,7 @@ use std::time::Duration;
 use dapr::dapr::proto::runtime::v1::{GetMetadataRequest, dapr_client::DaprClient};
 use metrics::{counter, histogram};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tonic::{
     Code, Request, Response, Status,
     metadata::{Ascii, MetadataValue},
@@ -27,6 +27,13 @@ pub struct SidecarError {
     pub code: Code,
     #[source]
     pub status: Status,
+}
+
+impl SidecarError {
+    /// Whether the same call may succeed at once: the connection broke, or the sidecar's own one to what is behind it.
+    pub fn may_pass(&self) -> bool {
+        matches!(self.code, Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled)
+    }
 }
 
 /// Puts the API token on every call.
@@ -76,10 +83,28 @@ impl Sidecar {
         Ok(Self { channel: endpoint.connect_lazy(), token: ApiToken(token) })
     }
 
-    pub(super) fn client(&self) -> Client {
-        DaprClient::with_interceptor(self.channel.clone(), self.token.clone())
+    /// Carries out one call, within its deadline, and counts and times it.
+    pub(super) async fn call<M, T, F>(
+        &self,
+        operation: &'static str,
+        message: M,
+        deadline: Duration,
+        send: impl FnOnce(Client, Request<M>) -> F,
+    ) -> Result<T, SidecarError>
+    where
+        F: Future<Output = Result<Response<T>, Status>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let client = DaprClient::with_interceptor(self.channel.clone(), self.token.clone())
             .max_decoding_message_size(LARGEST_MESSAGE_BYTES)
-            .max_encoding_message_size(LARGEST_MESSAGE_BYTES)
+            .max_encoding_message_size(LARGEST_MESSAGE_BYTES);
+        let started = Instant::now();
+        let outcome = to_its_end(deadline, send(client, outgoing(message, deadline))).await;
+        histogram!("sidecar_call_duration_seconds", "operation" => operation).record(started.elapsed());
+        let code = outcome.as_ref().map_or_else(Status::code, |_| Code::Ok);
+        let code_name = if code == Code::Ok { "Ok".to_owned() } else { format!("{code:?}") };
+        counter!("sidecar_calls_total", "operation" => operation, "code" => code_name).increment(1);
+        outcome.map(Response::into_inner).map_err(|status| SidecarError { operation, code, status })
     }
 
     pub(super) fn channel(&self) -> (Channel, ApiToken) {
@@ -88,9 +113,8 @@ impl Sidecar {
 
     /// Answers whether the sidecar itself answers.
     pub async fn ping(&self, deadline: Duration) -> Result<(), SidecarError> {
-        let mut client = self.client();
-        let request = outgoing(GetMetadataRequest {}, deadline);
-        measured("get_metadata", client.get_metadata(request)).await.map(drop)
+        let send = |mut client: Client, request| async move { client.get_metadata(request).await };
+        self.call("get_metadata", GetMetadataRequest {}, deadline, send).await.map(drop)
     }
 }
 
@@ -102,7 +126,7 @@ fn sensitive(token: &SecretString) -> anyhow::Result<MetadataValue<Ascii>> {
 
 /// The deadline travels with the call: the sidecar gives up too. So does the trace, and the sidecar's spans are
 /// part of it.
-pub(super) fn outgoing<T>(message: T, deadline: Duration) -> Request<T> {
+fn outgoing<T>(message: T, deadline: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(deadline);
     let trace = TraceContext::current().unwrap_or(TraceContext::NOBODYS);
@@ -115,25 +139,17 @@ pub(super) fn traceparent(trace: TraceContext) -> MetadataValue<Ascii> {
     trace.traceparent().parse().expect("hexadecimal digits and '-' are a valid metadata value")
 }
 
-/// Counts and times a call, and names the operation in its error.
-pub(super) async fn measured<T>(
-    operation: &'static str,
-    call: impl Future<Output = Result<Response<T>, Status>>,
-) -> Result<T, SidecarError> {
-    let started = Instant::now();
-    let outcome = call.await;
-    histogram!("sidecar_call_duration_seconds", "operation" => operation).record(started.elapsed());
-    match outcome {
-        Ok(response) => {
-            counter!("sidecar_calls_total", "operation" => operation, "code" => "Ok").increment(1);
-            Ok(response.into_inner())
-        }
-        Err(status) => {
-            let code = status.code();
-            counter!("sidecar_calls_total", "operation" => operation, "code" => format!("{code:?}"))
-                .increment(1);
-            Err(SidecarError { operation, code, status })
-        }
+/// Goes on with a call also when its caller has gone away, until the deadline. All calls share a connection, and HTTP/2
+/// keeps an account of answers that come to calls which were cancelled: after 1,024 of them the client takes the other
+/// side for hostile and ends the connection, with every call that is under way.
+pub async fn to_its_end<T: Send + 'static>(
+    deadline: Duration,
+    call: impl Future<Output = Result<T, Status>> + Send + 'static,
+) -> Result<T, Status> {
+    match tokio::spawn(timeout(deadline, call)).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(Status::deadline_exceeded("no answer in time")),
+        Err(ended) => Err(Status::internal(ended.to_string())),
     }
 }
 

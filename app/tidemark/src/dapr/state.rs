@@ -10,10 +10,11 @@ use dapr::dapr::proto::{
 };
 use metrics::counter;
 use tidemark_pages::{Precondition, SaveError, StateStore, StoreError, Versioned};
+use tokio::time::Instant;
 use tonic::Code;
 
 use super::save_queue::{SaveQueue, save_error};
-use super::sidecar::{Sidecar, SidecarError, measured, outgoing};
+use super::sidecar::{Client, Sidecar, SidecarError};
 
 /// Keys that the sidecar reads at the same time for one bulk request.
 const BULK_PARALLELISM: i32 = 32;
@@ -51,21 +52,30 @@ impl StateComponent {
     }
 
     async fn read(&self, key: &str, deadline: Duration) -> Result<Option<Versioned>, SidecarError> {
+        let may_pass = |fault: &SidecarError| fault.may_pass();
+        within(deadline, may_pass, |left| self.read_once(key, left)).await
+    }
+
+    async fn read_once(&self, key: &str, deadline: Duration) -> Result<Option<Versioned>, SidecarError> {
         let request = GetStateRequest {
             store_name: self.component.clone(),
             key: key.to_owned(),
             ..GetStateRequest::default()
         };
         counter!("state_keys_read_total").increment(1);
-        let mut client = self.sidecar.client();
-        let item = measured("get_state", client.get_state(outgoing(request, deadline))).await?;
+        let send = |mut client: Client, request| async move { client.get_state(request).await };
+        let item = self.sidecar.call("get_state", request, deadline, send).await?;
         Ok(versioned(item.data, item.etag))
     }
 }
 
 impl StateComponent {
     /// The items in the order of the keys, by one call.
-    async fn read_bulk(&self, keys: &[String]) -> Result<Vec<Option<Versioned>>, BulkError> {
+    async fn read_bulk(
+        &self,
+        keys: &[String],
+        deadline: Duration,
+    ) -> Result<Vec<Option<Versioned>>, BulkError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -76,9 +86,8 @@ impl StateComponent {
             parallelism: BULK_PARALLELISM,
             metadata: HashMap::new(),
         };
-        let mut client = self.sidecar.client();
-        let call = client.get_bulk_state(outgoing(request, self.deadline));
-        let items = measured("get_bulk_state", call).await?.items;
+        let send = |mut client: Client, request| async move { client.get_bulk_state(request).await };
+        let items = self.sidecar.call("get_bulk_state", request, deadline, send).await?.items;
         let mut found = HashMap::with_capacity(items.len());
         for item in items {
             if !item.error.is_empty() {
@@ -101,9 +110,30 @@ enum BulkError {
 }
 
 impl BulkError {
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Call(fault) => fault.may_pass(),
+            Self::Item(_) => true,
+        }
+    }
+
     /// The sidecar says the one of what it would send, the client the other of what it would take.
     fn is_too_large(&self) -> bool {
         matches!(self, Self::Call(fault) if matches!(fault.code, Code::ResourceExhausted | Code::OutOfRange))
+    }
+}
+
+/// Reads, and once more if that fails for what may pass, all within the deadline. A connection to the sidecar or to the
+/// store that breaks under a read is no outage, and a read may be repeated without a thought.
+async fn within<T, E, F: Future<Output = Result<T, E>>>(
+    deadline: Duration,
+    may_pass: impl FnOnce(&E) -> bool,
+    read: impl Fn(Duration) -> F,
+) -> Result<T, E> {
+    let until = Instant::now() + deadline;
+    match read(deadline).await {
+        Err(fault) if may_pass(&fault) && Instant::now() < until => read(until - Instant::now()).await,
+        outcome => outcome,
     }
 }
 
@@ -132,7 +162,8 @@ impl StateStore for StateComponent {
     }
 
     async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Versioned>>, StoreError> {
-        match self.read_bulk(keys).await {
+        let read = within(self.deadline, BulkError::may_pass, |left| self.read_bulk(keys, left)).await;
+        match read {
             // Together they are more than one answer may be: pages of long texts. Half of them may fit.
             Err(fault) if fault.is_too_large() && keys.len() > 1 => {
                 let (first, second) = keys.split_at(keys.len() / 2);
@@ -162,9 +193,9 @@ impl StateStore for StateComponent {
         // What lives for a short time only, such as a lease, waits for nobody and depends on nobody.
         item.metadata.insert("ttlInSeconds".to_owned(), time.as_secs().max(1).to_string());
         let request = SaveStateRequest { store_name: self.component.clone(), states: vec![item] };
-        let mut client = self.sidecar.client();
-        let call = client.save_state(outgoing(request, self.deadline));
-        measured("save_state", call).await.map_err(|fault| save_error(fault, true))
+        let send = |mut client: Client, request| async move { client.save_state(request).await };
+        let saved = self.sidecar.call("save_state", request, self.deadline, send).await;
+        saved.map_err(|fault| save_error(fault, true))
     }
 
     async fn delete(&self, key: &str, precondition: Precondition) -> Result<(), SaveError> {
@@ -175,9 +206,9 @@ impl StateStore for StateComponent {
             options: Some(first_write()),
             metadata: HashMap::new(),
         };
-        let mut client = self.sidecar.client();
-        let call = client.delete_state(outgoing(request, self.deadline));
-        measured("delete_state", call).await.map_err(|fault| save_error(fault, true))
+        let send = |mut client: Client, request| async move { client.delete_state(request).await };
+        let deleted = self.sidecar.call("delete_state", request, self.deadline, send).await;
+        deleted.map_err(|fault| save_error(fault, true))
     }
 
     fn next_etag(&self, saved_over: Option<&str>) -> Option<String> {

@@ -19,7 +19,10 @@ use super::{
     invoke::{self, JsonText, Reply},
     registry::Registry,
 };
-use crate::dapr::invocation::InvocationChannel;
+use crate::{
+    dapr::{invocation::InvocationChannel, sidecar::to_its_end},
+    telemetry::trace_context::TraceContext,
+};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 /// A board of 200 tasks with long descriptions and comments.
@@ -94,8 +97,12 @@ impl RoleClient {
         let path: PathAndQuery =
             O::DECLARATION.call_path().parse().expect("names of roles and operations make a path");
         let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(LARGEST_REPLY_BYTES);
-        grpc.ready().await.map_err(|fault| unreachable(Status::unavailable(fault.to_string())))?;
-        let reply = grpc.unary(request, path, JsonText).await.map_err(unreachable)?.into_inner();
+        let sent = async move {
+            grpc.ready().await.map_err(|fault| Status::unavailable(fault.to_string()))?;
+            grpc.unary(request, path, JsonText).await
+        };
+        let sent = TraceContext::scope_of(TraceContext::current(), sent);
+        let reply = to_its_end(DEADLINE, sent).await.map_err(unreachable)?.into_inner();
         match read::<Reply>(&reply).map_err(form)? {
             Reply::Answered(answer) => {
                 let output = read(answer.output.get().as_bytes()).map_err(form)?;

@@ -12,8 +12,7 @@ use metrics::counter;
 use sha2::{Digest, Sha256};
 use tidemark_domain::{GroupId, Workspace, id::unique_part};
 use tidemark_pages::{
-    CollectionKey, EditError, Entry, Found, IdempotencyKey, Item, PageEdit, PageKey, PageWork, Pages,
-    StoreError,
+    CollectionKey, EditError, Entry, IdempotencyKey, PageEdit, PageKey, PageView, PageWork, Pages, StoreError,
 };
 use tidemark_protocol::stored;
 use tokio::time::sleep;
@@ -83,8 +82,8 @@ async fn purge(purger: &Purger, now: Timestamp) -> usize {
         .collect();
     let mut removed = 0;
     for lists in lists.chunks(LISTS_AT_A_TIME) {
-        let first_pages: Vec<Item> = lists.iter().map(|(_, list)| Item::Page(list.page(0))).collect();
-        let found = match purger.pages.read_items(&first_pages).await {
+        let first_pages: Vec<PageKey> = lists.iter().map(|(_, list)| list.page(0)).collect();
+        let found = match read_each(&purger.pages, &first_pages).await {
             Ok(found) => found,
             Err(fault) => {
                 warn!(error = %WithCauses(&fault), "lists of what was deleted cannot be read now");
@@ -93,7 +92,7 @@ async fn purge(purger: &Purger, now: Timestamp) -> usize {
         };
         for ((day, list), found) in lists.iter().zip(found) {
             // A list that nobody began, or that has been purged.
-            let is_open = matches!(&found, Found::Page(view) if view.first_number() > 0 && !view.is_closed());
+            let is_open = found.is_none_or(|view| view.first_number() > 0 && !view.is_closed());
             if !is_open {
                 continue;
             }
@@ -104,6 +103,25 @@ async fn purge(purger: &Purger, now: Timestamp) -> usize {
         }
     }
     removed
+}
+
+/// The pages in the order asked for; `None` stands for one that cannot be read, which is no reason not to read the
+/// others.
+async fn read_each(pages: &Pages, keys: &[PageKey]) -> Result<Vec<Option<Arc<PageView>>>, StoreError> {
+    match pages.read_many(keys).await {
+        Ok(found) => return Ok(found.into_iter().map(Some).collect()),
+        Err(fault) if !fault.is_unreadable() => return Err(fault),
+        Err(_) => {}
+    }
+    let mut found = Vec::with_capacity(keys.len());
+    for key in keys {
+        match pages.read(key).await {
+            Ok(view) => found.push(Some(view)),
+            Err(fault) if fault.is_unreadable() => found.push(None),
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(found)
 }
 
 /// Removes what is due.
@@ -122,30 +140,40 @@ impl Purger {
         due_before: Timestamp,
     ) -> Result<usize, PurgeError> {
         let (mut removed, mut is_done) = (0, day < today);
-        let (mut from, mut end) = (Some(0), 0);
-        while let Some(number) = from {
-            let read = self.pages.read_collection(list, number, 1).await?;
-            for view in &read.pages {
-                end = view.key().number();
-                for entry in view.entries() {
-                    match self.purge_page(&entry.id, day, due_before).await {
-                        Ok(Purged { went, stays }) => {
-                            removed += went;
-                            // Today the page may be listed again, and would not be if its key were still known.
-                            if stays || day >= today {
-                                is_done = false;
-                            } else {
-                                self.strike(view.key(), entry.id.clone()).await?;
-                            }
-                        }
-                        Err(fault) => {
+        let mut end = 0;
+        loop {
+            let view = match self.pages.read(&list.page(end)).await {
+                Ok(view) => view,
+                // The others are still to be purged. Behind the last one there is an empty one, the end.
+                Err(fault) if fault.is_unreadable() => {
+                    is_done = false;
+                    warn!(%list, page = end, error = %WithCauses(&fault), "a page of a list cannot be read");
+                    end += 1;
+                    continue;
+                }
+                Err(fault) => return Err(fault.into()),
+            };
+            for entry in view.entries() {
+                match self.purge_page(&entry.id, day, due_before).await {
+                    Ok(Purged { went, stays }) => {
+                        removed += went;
+                        // Today the page may be listed again, and would not be if its key were still known.
+                        if stays || day >= today {
                             is_done = false;
-                            warn!(page = entry.id, error = %WithCauses(&fault), "a page was not purged");
+                        } else {
+                            self.strike(view.key(), entry.id.clone()).await?;
                         }
+                    }
+                    Err(fault) => {
+                        is_done = false;
+                        warn!(page = entry.id, error = %WithCauses(&fault), "a page was not purged");
                     }
                 }
             }
-            from = read.next;
+            if !view.is_sealed() {
+                break;
+            }
+            end += 1;
         }
         if is_done {
             self.close(list, end).await?;
