@@ -57,8 +57,8 @@ impl Username {
 
     /// What the eye makes of the name, which no two users share: its skeleton after Unicode's Technical Standard
     /// 39. By way of capitals, since names are shown as they were typed: a capital "i" is taken for an "l", and
-    /// letters of Cyrillic and Greek for Latin ones of which only the capitals are alike. The page that a user
-    /// lies in follows from it too.
+    /// letters of Cyrillic and Greek for Latin ones of which only the capitals are alike. The standard may change it:
+    /// nobody is found by it.
     pub fn likeness(&self) -> String {
         let capitals: String = skeleton(&self.folded().to_uppercase()).collect();
         skeleton(&capitals.to_lowercase()).collect()

@@ -1,7 +1,7 @@
 //! The accounts role: who exists, and who is calling.
 //!
 //! Users rest in the pages of one collection. The page of a user follows from the user name, so that two
-//! registrations of one name meet in one compare-and-set.
+//! registrations of one name meet in one compare-and-set; so do names that look alike, in pages of their own.
 
 mod create_user;
 mod list_users;

@@ -1,17 +1,19 @@
 //! Mends the users that are damaged in the store.
 
 use tidemark_pages::{CollectionKey, Use};
-use tidemark_protocol::stored::salvage_user;
+use tidemark_protocol::stored::{Salvage, salvage_user};
 
-use super::users::{COLLECTION, SHARDS};
+use super::users::{COLLECTION, LIKENESSES, SHARDS};
 use crate::damage::Inspection;
 
 pub async fn repair(inspection: &Inspection<'_>) -> anyhow::Result<()> {
-    let users = CollectionKey::parse(COLLECTION)?;
+    let (users, likenesses) = (CollectionKey::parse(COLLECTION)?, CollectionKey::parse(LIKENESSES)?);
     for shard in 0..SHARDS {
         inspection
             .page(&users.page(shard), Use::Addressed, |entry| salvage_user(shard, &entry.id, &entry.value))
             .await?;
+        // Any bytes can be read as a name: only the page itself can be damaged.
+        inspection.page(&likenesses.page(shard), Use::Addressed, |_| Salvage::Sound).await?;
     }
     Ok(())
 }

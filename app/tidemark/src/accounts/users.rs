@@ -1,4 +1,8 @@
-//! Users in pages: the page follows from the name.
+//! Users in pages: the page follows from the name, and so that no two names look alike, what a name looks like is
+//! taken before the user is made.
+//!
+//! Both lie in pages of their own kind. A registration that ends between the two has taken a likeness for a name
+//! that nobody has: whoever registers that name later finds it theirs.
 
 use sha2::{Digest, Sha256};
 use tidemark_domain::{
@@ -6,8 +10,8 @@ use tidemark_domain::{
     user::{DisplayName, Username},
 };
 use tidemark_pages::{
-    CollectionKey, EditError, Entry, IdempotencyKey, InvalidCollectionKey, Once, OutboxEvent, PageKey, Pages,
-    StoreError,
+    CollectionKey, EditError, Entry, IdempotencyKey, InvalidCollectionKey, Once, OutboxEvent, PageEdit,
+    PageKey, Pages, StoreError,
 };
 use tidemark_protocol::{
     ledger,
@@ -18,9 +22,10 @@ use crate::{configuration::EventConfiguration, damage::readable, telemetry::trac
 
 /// Where users lie.
 pub const COLLECTION: &str = "users";
+/// Where it lies which name has which likeness.
+pub const LIKENESSES: &str = "likenesses";
 
-/// Pages that users are spread over. Fixed for ever: a user's page follows from it and from what the name looks
-/// like, so that two registrations of names that look alike meet in one compare-and-set.
+/// Pages that users, and likenesses, are spread over. Fixed for ever: a user's page follows from it.
 pub const SHARDS: u32 = 256;
 
 /// All users.
@@ -28,6 +33,7 @@ pub const SHARDS: u32 = 256;
 pub struct Users {
     pages: Pages,
     collection: CollectionKey,
+    likenesses: CollectionKey,
     events: EventConfiguration,
 }
 
@@ -62,23 +68,15 @@ pub struct NewUser {
 
 impl Users {
     pub fn new(pages: Pages, events: EventConfiguration) -> Result<Self, InvalidCollectionKey> {
-        Ok(Self { pages, collection: CollectionKey::parse(COLLECTION)?, events })
-    }
-
-    fn page_of(&self, form: &str) -> PageKey {
-        let digest = Sha256::digest(form);
-        let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
-        self.collection.page(number % SHARDS)
+        let (collection, likenesses) = (CollectionKey::parse(COLLECTION)?, CollectionKey::parse(LIKENESSES)?);
+        Ok(Self { pages, collection, likenesses, events })
     }
 
     pub async fn by_name(&self, username: &Username) -> Result<Option<UserRecord>, StoreError> {
         let folded = username.folded();
-        // Those who registered when names that look alike were let in lie where the name itself leads.
-        let pages = [self.page_of(&username.likeness()), self.page_of(&folded)];
-        let views = self.pages.read_many(&pages).await?;
-        let records = views.iter().zip(&pages).flat_map(|(view, page)| {
-            view.entries().iter().filter_map(|entry| readable(read(entry, page.number())))
-        });
+        let page = page_of(&self.collection, &folded);
+        let view = self.pages.read(&page).await?;
+        let records = view.entries().iter().filter_map(|entry| readable(read(entry, page.number())));
         // The last one: all are looked at, so that how long a log-in takes does not tell whether there is such a user.
         Ok(records.filter(|record| record.user.username.folded() == folded).last())
     }
@@ -105,20 +103,17 @@ impl Users {
         new: NewUser,
         key: Option<IdempotencyKey>,
     ) -> Result<Once<User>, EditError<RegistrationRefused>> {
-        let (folded, likeness) = (new.username.folded(), new.username.likeness());
-        let (page, older) = (self.page_of(&likeness), self.page_of(&folded));
-        if older != page {
-            let view = self.pages.read(&older).await.map_err(EditError::Unavailable)?;
-            let taken = find(view.entries(), older.number(), |name| name.folded() == folded);
-            if taken.map_err(|fault| EditError::Rejected(fault.into()))?.is_some() {
-                return Err(EditError::Rejected(RegistrationRefused::NameTaken));
-            }
-        }
+        let folded = new.username.folded();
+        self.take_likeness(&new.username.likeness(), folded.clone()).await?;
+        let page = page_of(&self.collection, &folded);
         let number = page.number();
         let (publish, format) = (self.events.kafka_enabled, self.events.event_format.into());
-        let edit = move |edit: &mut tidemark_pages::PageEdit<'_>| {
-            if find(edit.entries(), number, |name| name.likeness() == likeness)?.is_some() {
-                return Err(RegistrationRefused::NameTaken);
+        let edit = move |edit: &mut PageEdit<'_>| {
+            for entry in edit.entries() {
+                // One that cannot be read is not passed over: it may have this name.
+                if read(entry, number)?.user.username.folded() == folded {
+                    return Err(RegistrationRefused::NameTaken);
+                }
             }
             let now = edit.now();
             let user = User {
@@ -155,24 +150,34 @@ impl Users {
         };
         self.pages.edit_once(&page, key, edit).await
     }
+
+    /// Takes `likeness` for the name with that folded form, unless another name has it.
+    async fn take_likeness(
+        &self,
+        likeness: &str,
+        folded: String,
+    ) -> Result<(), EditError<RegistrationRefused>> {
+        let id = likeness.to_owned();
+        let take = move |edit: &mut PageEdit<'_>| match edit.get(&id) {
+            Some(taken) if taken.value == folded.as_bytes() => Ok(()),
+            Some(_) => Err(RegistrationRefused::NameTaken),
+            None => {
+                edit.put(&id, "", folded.clone().into());
+                Ok(())
+            }
+        };
+        self.pages.edit(&page_of(&self.likenesses, likeness), take).await
+    }
+}
+
+/// The page of whatever has that form.
+fn page_of(collection: &CollectionKey, form: &str) -> PageKey {
+    let digest = Sha256::digest(form);
+    let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+    collection.page(number % SHARDS)
 }
 
 /// Reads a user's entry of the page with that number.
 pub fn read(entry: &Entry, page: u32) -> Result<UserRecord, CorruptEntry> {
     stored::read_user(page, &entry.id, entry.version, entry.value.clone())
-}
-
-/// The user that is meant. An entry that cannot be read is not passed over: it may be the one.
-fn find(
-    entries: &[Entry],
-    page: u32,
-    is_meant: impl Fn(&Username) -> bool,
-) -> Result<Option<UserRecord>, CorruptEntry> {
-    for entry in entries {
-        let record = read(entry, page)?;
-        if is_meant(&record.user.username) {
-            return Ok(Some(record));
-        }
-    }
-    Ok(None)
 }
