@@ -92,7 +92,7 @@ def filter_case(_context, case):
     if meta is None:
         return True
     # The pattern of this header is not kept to by what is generated for it.
-    if case.headers and case.headers.get("If-Match") == "":
+    if case.headers and "" in (case.headers.get("If-Match"), case.headers.get("If-None-Match")):
         return False
     parts = [part for part in (case.query, case.body) if isinstance(part, dict)]
     if meta.generation.mode == schemathesis.GenerationMode.POSITIVE:
@@ -115,7 +115,7 @@ def remember(case, response):
     # A repeated answer tells of what was, and may be no more.
     if "idempotency-replayed" in response.headers:
         return
-    if response.status_code == 204:
+    if response.status_code == 204 and case.method == "DELETE":
         deleted.add(case.path_parameters["id"])
     if response.headers.get("content-type") != ["application/json"]:
         return

@@ -25,7 +25,8 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-const GROUPS: usize = 16;
+/// Groups that are made for each kill: the long run shall not end at what one group may hold.
+const GROUPS_A_KILL: u32 = 16;
 
 async fn an_application_killed_at_any_moment_loses_and_repeats_nothing(world: Arc<World>) -> Outcome {
     let victims = world.processes("tasks")?;
@@ -45,7 +46,7 @@ async fn a_sidecar_killed_at_any_moment_loses_and_repeats_nothing(world: Arc<Wor
 async fn killed_under_load(world: &World, victims: &[Part], kills: u32) -> Outcome {
     let api = world.elsewhere()?;
     let mut groups = Vec::new();
-    for _ in 0..GROUPS {
+    for _ in 0..GROUPS_A_KILL * kills {
         groups.push(api.new_group("load").await?);
     }
     let over = AtomicBool::new(false);
