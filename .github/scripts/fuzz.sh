@@ -14,7 +14,7 @@ packages=("${@/#/--package=}")
 export PROPTEST_CASES=${PROPTEST_CASES:-20000}
 
 for package in "${packages[@]}"; do
-    found=$(cargo test --quiet "$package" --lib --bins -- --list read_or_refused | grep --count ': test$' || true)
+    found=$(cargo test --quiet "$package" --tests -- --list read_or_refused | grep --count ': test$' || true)
     if ((found == 0)); then
         echo "fuzz: ${package#--package=} has no test whose name holds read_or_refused" >&2
         exit 1
@@ -24,7 +24,7 @@ done
 
 end=$((SECONDS + seconds)) rounds=0
 while ((SECONDS < end)); do
-    cargo test --quiet "${packages[@]}" --lib --bins -- read_or_refused
+    cargo test --quiet "${packages[@]}" --tests -- read_or_refused
     ((++rounds))
 done
 echo "fuzz: $rounds rounds of $PROPTEST_CASES cases a test in $seconds s, nothing found"
