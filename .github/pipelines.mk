@@ -127,6 +127,18 @@ faults: ## The acceptance suite, kills and outages included, ROUNDS times in a r
 	for round in $$(seq $(or $(ROUNDS),10)); do \
 		echo "round $$round"; cargo test --package tidemark-acceptance || exit 1; done
 
+# The acceptance suite does the same for seconds, in both topologies.
+.PHONY: garbage
+garbage: ## Slow clients, hang-ups and garbage for GARBAGE_SECONDS=600 beside one honest client: nothing grows, nothing is lost
+	GARBAGE_SECONDS=$(or $(GARBAGE_SECONDS),600) TOPOLOGY=$(or $(TOPOLOGY),single) \
+		cargo test --quiet --package tidemark-acceptance --test acceptance -- strangers_with_garbage
+
+.PHONY: garbage-evidence
+garbage-evidence: ## Write docs/evidence/garbage.txt: ten minutes of it, and what was measured
+	@mkdir -p target
+	@$(PIPELINES)/evidence.sh docs/evidence/garbage.txt "Strangers with garbage: what the program and its sidecar hold" \
+		"make --no-print-directory garbage > target/garbage.log 2>&1 || { cat target/garbage.log; exit 1; }; sed -n '/^measured/,/^test result/p' target/garbage.log"
+
 .PHONY: fuzz
 fuzz: ## Random and damaged bytes for whatever reads strangers' bytes, FUZZ_SECONDS long
 	$(PIPELINES)/fuzz.sh $(or $(FUZZ_SECONDS),600) tidemark-domain tidemark-pages tidemark-protocol tidemark

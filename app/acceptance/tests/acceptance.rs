@@ -3,7 +3,7 @@
 //!
 //! Beside cargo's own arguments, variables choose: `TOPOLOGY=split`, `APPLICATION_PROFILE=release`, `SEED` for
 //! the random requests, `UPDATE=1` to write `sources.txt` anew, and `KILLS` and `CLIENTS` for the long run under
-//! load:
+//! load, `GARBAGE_SECONDS` for that of strangers (`make garbage`):
 //!
 //! `ATTACH=description.json` tests a system that already runs, such as the containers of the compose file, and
 //! leaves out what would break it.
@@ -22,6 +22,7 @@ mod acceptance {
     pub mod closed;
     pub mod costs;
     pub mod deletion;
+    pub mod garbage;
     pub mod groups;
     pub mod health;
     pub mod history;
@@ -50,9 +51,9 @@ mod acceptance {
 use std::process::ExitCode;
 
 use acceptance::{
-    access, accounts, bad_input, bulk, closed, costs, deletion, groups, health, history, idempotency, junk,
-    kills, links, lists, migration, order, outages, poison, positions, repairs, restarts, run, sources,
-    tasks, versions,
+    access, accounts, bad_input, bulk, closed, costs, deletion, garbage, groups, health, history,
+    idempotency, junk, kills, links, lists, migration, order, outages, poison, positions, repairs, restarts,
+    run, sources, tasks, versions,
 };
 
 fn main() -> ExitCode {
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
         deletion::quiet_trials(),
         costs::quiet_trials(),
         outages::trials(),
+        garbage::trials(),
         restarts::trials(),
         kills::trials(),
     ];

@@ -125,6 +125,7 @@ pub struct Task {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_status_reads_back_as_it_is_written_and_no_other_text_is_one() {
@@ -152,5 +153,17 @@ mod tests {
         assert!(Schedule::new(None, day("2026-03-01")).is_ok());
         let reversed = Schedule::new(day("2026-03-02"), day("2026-03-01"));
         assert_eq!(reversed, Err(InvalidSchedule::EndsBeforeStart));
+    }
+
+    proptest! {
+        #[test]
+        fn any_day_and_status_is_read_or_refused(text in ".{0,12}|[-+0-9]{0,11}|[0-9TWZ:+-]{10}|[ A-Za-z]{0,20}") {
+            if let Ok(status) = text.parse::<TaskStatus>() {
+                prop_assert_eq!(status.to_string(), text.as_str());
+            }
+            if let Ok(day) = parse_day("startDate", &text) {
+                prop_assert_eq!(day.map(|day| day.to_string()).unwrap_or_default(), text);
+            }
+        }
     }
 }

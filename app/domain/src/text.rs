@@ -176,4 +176,18 @@ mod tests {
         assert!(parse_required("name", "a\nb", 9, Lines::One).is_err());
         assert!(parse_required("description", "a\u{0}b", 9, Lines::Many).is_err());
     }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in any::<String>(), most in 0..40usize) {
+            for lines in [Lines::One, Lines::Many] {
+                for parse in [parse_required, parse_optional] {
+                    if let Ok(parsed) = parse("text", &text, most, lines) {
+                        prop_assert!(parsed.chars().count() <= most);
+                        prop_assert_eq!(parse("text", &parsed, most, lines), Ok(parsed.clone()));
+                    }
+                }
+            }
+        }
+    }
 }

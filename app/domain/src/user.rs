@@ -308,4 +308,18 @@ mod tests {
             }
         }
     }
+
+    proptest! {
+        #[test]
+        fn any_name_or_password_is_read_or_refused(text in any::<String>(), name in any::<String>()) {
+            let name = Username::parse(&name).or_else(|_| Username::parse("Ada")).unwrap();
+            if let Ok(known) = Username::registered(&text) {
+                prop_assert!(!known.folded().is_empty() && !known.likeness().is_empty());
+            }
+            let offered = Password::offered(&text);
+            if let Ok(password) = Password::parse(&text, Some(&name)) {
+                prop_assert_eq!(password.reveal(), offered.reveal());
+            }
+        }
+    }
 }

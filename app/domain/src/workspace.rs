@@ -41,6 +41,7 @@ impl fmt::Display for Workspace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_workspace_is_named_by_what_may_stand_in_a_key() {
@@ -52,5 +53,15 @@ mod tests {
             assert!(Workspace::parse(name).is_err(), "{name:?}");
         }
         assert_eq!(Workspace::shared().as_str(), "default");
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_is_read_or_refused(text in ".{0,20}|[ a-zA-Z0-9_|/-]{0,110}") {
+            if let Ok(workspace) = Workspace::parse(&text) {
+                prop_assert_eq!(workspace.as_str(), text.trim());
+                prop_assert!(!workspace.as_str().contains(['/', '|', ' ']));
+            }
+        }
     }
 }

@@ -145,3 +145,43 @@ pub(crate) async fn update<M: Message + Default>(
 }
 
 const ATTEMPTS: u32 = 8;
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*, sample::Index};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_item_is_read_or_refused(
+            instance in ".{0,9}",
+            pages in vec(".{0,9}", 0..3),
+            number: u64,
+            changes in vec(any::<(Index, u8)>(), 0..4),
+            random in vec(any::<u8>(), 0..60),
+        ) {
+            let directory =
+                Directory { fencing: number, incarnations: [Incarnation { id: number, instance }].into() };
+            let lease = Lease { holder: number, beat: number, revoked: true };
+            let slot = Slot { pages, swept: true };
+            for mut bytes in [directory.encode_to_vec(), lease.encode_to_vec(), slot.encode_to_vec(), random] {
+                for (at, byte) in changes.iter().filter(|_| !bytes.is_empty()).collect::<Vec<_>>() {
+                    let at = at.index(bytes.len());
+                    bytes[at] = *byte;
+                }
+                prop_assert!(is_read_again::<Directory>(&bytes));
+                prop_assert!(is_read_again::<Lease>(&bytes));
+                prop_assert!(is_read_again::<Slot>(&bytes));
+            }
+        }
+    }
+
+    /// Whether the item, if it is one, is written so that it reads back.
+    fn is_read_again<M: Message + Default + PartialEq>(bytes: &[u8]) -> bool {
+        match decode::<M>("item", bytes.to_vec().into()) {
+            Ok(item) => decode::<M>("item", item.encode_to_vec().into()).is_ok_and(|again| again == item),
+            Err(fault) => fault.is_unreadable(),
+        }
+    }
+}

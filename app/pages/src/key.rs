@@ -91,7 +91,9 @@ impl PageKey {
     /// Reads what `Display` wrote.
     pub fn parse(text: &str) -> Option<Self> {
         let (collection, number) = text.rsplit_once('/')?;
-        Some(Self { collection: CollectionKey::parse(collection).ok()?, number: number.parse().ok()? })
+        let page = Self { collection: CollectionKey::parse(collection).ok()?, number: number.parse().ok()? };
+        // A number can be written in other ways, and the page has one name.
+        (page.to_string() == text).then_some(page)
     }
 }
 
@@ -104,5 +106,24 @@ impl fmt::Display for PageKey {
 impl fmt::Debug for PageKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_key_is_read_or_refused(text in ".{0,30}|[a-z|/]{0,9}/[+0-9]{0,11}") {
+            if let Ok(collection) = CollectionKey::parse(&text) {
+                prop_assert_eq!(collection.as_str(), text.as_str());
+            }
+            if let Some(page) = PageKey::parse(&text) {
+                prop_assert_eq!(page.to_string(), text);
+            }
+        }
     }
 }

@@ -367,7 +367,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_salvaged_can_be_read(
+        fn what_is_salvaged_of_any_bytes_is_read_or_refused(
             bytes in any_or_damaged(good()),
             entry in prop_oneof![3 => Just(task().id.entry()), 1 => any::<String>()],
             in_trash: bool,

@@ -331,6 +331,7 @@ impl ServeConfiguration {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -397,5 +398,17 @@ mod tests {
         assert_eq!(duration("15s"), Ok(Duration::from_secs(15)));
         assert_eq!(duration("200ms"), Ok(Duration::from_millis(200)));
         assert!(duration("0").is_err() && duration("soon").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_setting_is_read_or_refused(text in r"\PC{0,20}|[+-]?[0-9]{0,21}(ms|s)?") {
+            if let Ok(duration) = duration(&text) {
+                prop_assert!(!duration.is_zero());
+            }
+            if let Ok(name) = instance_name(&text) {
+                prop_assert!(name == text && !name.contains(['/', '|']));
+            }
+        }
     }
 }

@@ -20,6 +20,9 @@ mod repair;
 mod roles;
 mod seed;
 mod serve;
+#[cfg(test)]
+#[path = "../../protocol/src/damage.rs"]
+mod strange;
 mod tasks;
 mod telemetry;
 

@@ -44,6 +44,9 @@ pub struct Settings {
     /// How many clients create tasks meanwhile.
     #[arg(long, env, default_value_t = 40)]
     pub clients: u32,
+    /// How long strangers send garbage [s].
+    #[arg(long, env, default_value_t = 20)]
+    pub garbage_seconds: u64,
     /// Repeats the random requests of an earlier run.
     #[arg(long, env)]
     pub seed: Option<u64>,
@@ -171,7 +174,8 @@ impl Stage {
         // A trial that failed may have left something broken.
         world.mend().await?;
         let started = Instant::now();
-        let longest = LONGEST_TRIAL + LONGEST_KILL * self.settings.kills;
+        let Settings { kills, garbage_seconds, .. } = self.settings;
+        let longest = LONGEST_TRIAL + LONGEST_KILL * kills + Duration::from_secs(garbage_seconds);
         let outcome = timeout(longest, body(world)).await;
         self.durations.lock().unwrap_or_else(PoisonError::into_inner).push((started.elapsed(), name));
         match outcome {

@@ -128,7 +128,7 @@ fn names_that_the_store_or_this_module_needs_are_not_collections() {
     let pages = CollectionKey::parse("tasks/pages/1").unwrap().page(12);
     assert_eq!(pages.to_string(), "tasks/pages/1/12");
     assert_eq!(PageKey::parse("tasks/pages/1/12"), Some(pages));
-    for text in ["tasks", "tasks/x", "tasks/-1", "pages/1"] {
+    for text in ["tasks", "tasks/x", "tasks/-1", "tasks/+1", "tasks/01", "pages/1"] {
         assert_eq!(PageKey::parse(text), None, "{text}");
     }
 }

@@ -143,10 +143,12 @@ pub async fn list_signing_keys(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use tidemark_api::Reason;
     use tonic::{Code, Status};
 
     use super::*;
+    use crate::strange::any_or_damaged;
 
     #[test]
     fn only_a_secret_store_that_does_not_answer_is_told_as_unavailable() {
@@ -157,5 +159,19 @@ mod tests {
         for fault in [SigningError::NoKey, SigningError::NotAKey, SigningError::Sign(unsigned)] {
             assert_eq!(fault.refusal().reason(), Reason::Internal, "{fault}");
         }
+    }
+
+    proptest! {
+        #[test]
+        fn any_key_is_read_or_refused(bytes in any_or_damaged(good())) {
+            if let Some(pair) = SigningPair::parse(&String::from_utf8_lossy(&bytes)) {
+                prop_assert_eq!(pair.public_key.len(), 32);
+            }
+        }
+    }
+
+    fn good() -> Vec<Vec<u8>> {
+        let key = Ed25519KeyPair::generate().unwrap().to_pkcs8().unwrap();
+        vec![pem::encode(&pem::Pem::new("PRIVATE KEY", key.as_ref())).into_bytes()]
     }
 }

@@ -331,12 +331,15 @@ impl AppCallbackHealthCheck for Callback {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use prost::Message;
     use std::sync::Mutex;
 
-    use dapr::dapr::proto::runtime::v1::TopicEventBulkRequestEntry;
+    use dapr::dapr::proto::runtime::v1::{TopicEventBulkRequestEntry, TopicEventCeRequest};
     use tower::ServiceExt;
 
     use super::*;
+    use crate::strange::any_or_damaged;
 
     /// Keeps the trace in which it was called.
     #[derive(Default)]
@@ -453,5 +456,69 @@ mod tests {
         assert_eq!(answer.statuses.len(), 3);
         let seen = consumer.0.lock().unwrap().unwrap();
         assert_eq!(seen.traceparent(), traces[1]);
+    }
+
+    /// Keeps how many events each batch had.
+    #[derive(Default)]
+    struct Counted(Mutex<usize>);
+
+    #[async_trait]
+    impl EventConsumer for Counted {
+        async fn consume(&self, batch: Vec<Delivery>) -> Result<(), ConsumeError> {
+            *self.0.lock().unwrap() += batch.len();
+            Ok(())
+        }
+    }
+
+    fn good() -> Vec<Vec<u8>> {
+        let entry = |event| TopicEventBulkRequestEntry {
+            entry_id: "1".to_owned(),
+            event: Some(event),
+            metadata: [
+                ("__offset", "7"),
+                ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+            ..TopicEventBulkRequestEntry::default()
+        };
+        let entries = vec![
+            entry(Event::Bytes(vec![0, 1, 2])),
+            entry(Event::CloudEvent(TopicEventCeRequest::default())),
+        ];
+        let request = TopicEventBulkRequest {
+            topic: "marks".to_owned(),
+            pubsub_name: "pubsub".to_owned(),
+            entries,
+            ..TopicEventBulkRequest::default()
+        };
+        vec![request.encode_to_vec()]
+    }
+
+    proptest! {
+        #[test]
+        fn any_batch_of_events_is_read_or_refused(bytes in any_or_damaged(good())) {
+            let Ok(request) = TopicEventBulkRequest::decode(&bytes[..]) else { return Ok(()) };
+            let ids: Vec<String> = request.entries.iter().map(|entry| entry.entry_id.clone()).collect();
+            let consumer = Arc::new(Counted::default());
+            let subscription = Subscription {
+                components: vec!["pubsub".to_owned()],
+                topic: "marks",
+                largest_batch: 10,
+                longest_wait_milliseconds: 1,
+                consumer: Arc::clone(&consumer) as Arc<dyn EventConsumer>,
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let callback = callback(vec![subscription]);
+            match runtime.block_on(callback.on_bulk_topic_event(Request::new(request))) {
+                Ok(answer) => {
+                    let statuses = answer.into_inner().statuses;
+                    let answered: Vec<String> = statuses.into_iter().map(|status| status.entry_id).collect();
+                    prop_assert_eq!(*consumer.0.lock().unwrap(), answered.len());
+                    prop_assert_eq!(answered, ids);
+                }
+                Err(status) => prop_assert_eq!(status.code(), tonic::Code::FailedPrecondition),
+            }
+        }
     }
 }

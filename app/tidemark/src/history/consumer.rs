@@ -162,3 +162,31 @@ impl EventConsumer for Consumer {
         self.bury(dead).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::strange::any_or_damaged;
+
+    proptest! {
+        #[test]
+        fn any_event_is_read_or_refused(bytes in any_or_damaged(good())) {
+            match read(&bytes) {
+                Ok(event) => {
+                    prop_assert!(ledger::event_id(&event).is_some());
+                    labels(&event);
+                }
+                Err(reason) => prop_assert!(!reason.is_empty()),
+            }
+        }
+    }
+
+    /// An event as the first release wrote it, in both formats.
+    fn good() -> Vec<Vec<u8>> {
+        let avro = include_bytes!("../../../protocol/schemas/samples/todo-history-events.v1.bin").to_vec();
+        let json = serde_json::to_vec(&ledger::decode(&avro).unwrap()).unwrap();
+        vec![avro, json]
+    }
+}

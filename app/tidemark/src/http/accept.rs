@@ -31,6 +31,7 @@ fn range(text: &str) -> Option<(&str, f32)> {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -65,6 +66,19 @@ mod tests {
             &["application/*;q=0, */*"],
         ] {
             assert!(!takes(unwanted), "{unwanted:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_accept_is_read_or_refused(lines in prop::collection::vec(r"[ -~\u{80}-\u{ff}]{0,30}|([*/;=q., 01]|json|application){0,9}", 0..3)) {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::ACCEPT, HeaderValue::from_str(&line).unwrap());
+            }
+            if let Err(refusal) = check(&headers) {
+                prop_assert_eq!(refusal.reason(), Reason::NotAcceptable);
+            }
         }
     }
 }

@@ -106,12 +106,14 @@ fn is_json(content_type: Option<&http::HeaderValue>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use std::io::Write;
 
     use flate2::{Compression, write::GzEncoder};
     use http::HeaderValue;
 
     use super::*;
+    use crate::strange::any_or_damaged;
 
     fn headers(encoding: Option<&'static str>) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -171,5 +173,22 @@ mod tests {
         assert!(reader.read(Access::Anyone, &headers(None), "{}".into()).await.is_ok());
         kept.pop();
         assert!(reader.read(Access::SignedIn, &headers(None), whole().into()).await.is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_or_refused(
+            body in any_or_damaged(vec![b"{}".to_vec(), gzip(b"{}"), gzip(&[b' '; 40 << 10])]),
+            encoding in prop::sample::select(&[None, Some("gzip"), Some("x-gzip, identity"), Some("br")][..]),
+            media_type in "application/json|application/[a-z+.]{0,12}json[;a-z= ]{0,9}|[ -~]{0,20}",
+        ) {
+            let mut headers = headers(encoding);
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(&media_type).unwrap());
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            match runtime.block_on(Reader::new().read(Access::Anyone, &headers, body.into())) {
+                Ok(read) => prop_assert!(read.bytes.len() <= LARGEST_OF_ANYONE),
+                Err(refusal) => prop_assert!([400, 413, 415].contains(&refusal.reason().status())),
+            }
+        }
     }
 }

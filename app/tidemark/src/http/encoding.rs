@@ -72,9 +72,11 @@ mod tests {
     use axum::{Router, body::Body, middleware::map_response, routing::get};
     use http::Request;
     use http_body_util::BodyExt;
+    use proptest::prelude::*;
     use tower::ServiceExt;
 
     use super::*;
+    use crate::strange::any_or_damaged;
 
     async fn answer(path: &str, accepted: &str) -> Response {
         let tagged = |body: String| async move { ([(header::ETAG, "\"3.a\"")], body) };
@@ -124,6 +126,32 @@ mod tests {
         }
         for other in [&["br"][..], &["deflate"], &["gzip, gzip"], &["gzip", "gzip"], &["nonsense"]] {
             assert_eq!(of(other).unwrap_err().reason(), Reason::UnsupportedEncoding);
+        }
+    }
+
+    fn good() -> Vec<Vec<u8>> {
+        let gzip = |plain: &[u8]| {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut encoder, plain).unwrap();
+            encoder.finish().unwrap()
+        };
+        vec![gzip(b"{}"), gzip(&[b'x'; 5000]), [gzip(b"two"), gzip(b"members")].concat()]
+    }
+
+    proptest! {
+        #[test]
+        fn any_compressed_bytes_are_read_or_refused(bytes in any_or_damaged(good()), most in 0..6000usize) {
+            if let Ok(plain) = unfold(&bytes, most) {
+                prop_assert!(plain.len() <= most);
+            }
+        }
+
+        #[test]
+        fn any_content_encoding_is_read_or_refused(lines in prop::collection::vec("[ -~]{0,12}|[gzip, X-]{0,9}", 0..3)) {
+            let lines = lines.iter().map(|line| (header::CONTENT_ENCODING, HeaderValue::from_str(line).unwrap()));
+            if let Err(refusal) = Encoding::of(&lines.collect()) {
+                prop_assert_eq!(refusal.reason(), Reason::UnsupportedEncoding);
+            }
         }
     }
 }

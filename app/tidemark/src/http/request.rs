@@ -153,8 +153,9 @@ pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
 #[cfg(test)]
 mod tests {
     use http::Method;
+    use proptest::prelude::*;
 
-    use super::{is_for_watching, known};
+    use super::{Request, RequestId, is_for_watching, known};
 
     #[test]
     fn a_made_up_method_makes_no_series() {
@@ -165,5 +166,16 @@ mod tests {
     fn probes_and_scrapes_are_told_from_work() {
         assert!(["/health", "/health/ready", "/api/health", "/metrics"].into_iter().all(is_for_watching));
         assert!(!["/api/groups/{id}", "/", "unmatched"].into_iter().any(is_for_watching));
+    }
+
+    proptest! {
+        #[test]
+        fn any_id_is_read_or_refused(id in prop_oneof![prop::collection::vec(any::<u8>(), 0..140), "[a-z._-]{0,140}".prop_map(String::into_bytes)]) {
+            if let Ok(request) = Request::get("/").header(RequestId::HEADER, id).body(axum::body::Body::empty()) {
+                let id = RequestId::of(&request);
+                let is_harmless = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+                prop_assert!((1..=128).contains(&id.as_str().len()) && id.as_str().chars().all(is_harmless));
+            }
+        }
     }
 }

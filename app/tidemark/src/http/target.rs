@@ -24,9 +24,10 @@ fn unescaped(uri: &Uri) -> Option<Uri> {
     let mut pieces = path.split('%');
     let mut text = pieces.next()?.to_owned();
     for piece in pieces {
-        let escaped = piece.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match escaped.map(char::from) {
-            Some(plain) if plain.is_ascii_alphanumeric() || "-._~".contains(plain) => {
+        // What is no escape stands for nothing, and what follows it must not make it one: the path stays as it is.
+        let digits = piece.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        match u8::from_str_radix(digits, 16).map(char::from) {
+            Ok(plain) if plain.is_ascii_alphanumeric() || "-._~".contains(plain) => {
                 text.push(plain);
                 text.extend(piece.get(2..));
             }
@@ -71,6 +72,7 @@ fn is_host(text: &[u8]) -> bool {
 mod tests {
     use axum::{Router, body::Body, middleware::from_fn, routing::get};
     use http::StatusCode;
+    use proptest::prelude::*;
     use tower::ServiceExt;
 
     use super::*;
@@ -84,7 +86,19 @@ mod tests {
     fn letters_digits_and_marks_of_a_path_are_unescaped_and_nothing_else_is() {
         assert_eq!(path("/api/%67roup%73?a=%67"), "/api/groups?a=%67");
         assert_eq!(path("/%7Euser/%2d%2E%5f%30"), "/~user/-._0");
-        for same in ["/a%2fb", "/a%20b", "/%c3%a4", "/%25%36%37", "/%", "/%6", "/%zz", "/a%+1b", "/"] {
+        for same in [
+            "/a%2fb",
+            "/a%20b",
+            "/%c3%a4",
+            "/%25%36%37",
+            "/%",
+            "/%6",
+            "/%zz",
+            "/a%+1b",
+            "/%%330",
+            "/%61%",
+            "/",
+        ] {
             let kept = match same {
                 "/%25%36%37" => "/%2567",
                 same => same,
@@ -115,5 +129,25 @@ mod tests {
         }
         assert_eq!(status(old, &[]).await, StatusCode::OK);
         assert_eq!(status(old, &["a", "a"]).await, StatusCode::BAD_REQUEST);
+    }
+
+    proptest! {
+        #[test]
+        fn any_target_is_read_or_refused(
+            target in "/[!-~]{0,30}|/(%[0-9a-fA-F]{2}|%|[a-z0-9/]){0,12}(\\?[!-~]{0,9})?",
+            host in prop_oneof![prop::collection::vec(any::<u8>(), 0..20), "[a-z0-9.:@/%\\[\\] ]{0,20}".prop_map(String::into_bytes)],
+        ) {
+            if let Ok(request) = Request::get(&target).body(Body::empty()) {
+                let query = request.uri().query().map(str::to_owned);
+                let once = in_one_spelling(request);
+                prop_assert_eq!(once.uri().query(), query.as_deref());
+                // What is unescaped once is as it will be: no path hides another one.
+                let uri = once.uri().clone();
+                prop_assert_eq!(in_one_spelling(once).uri().clone(), uri);
+            }
+            if is_host(&host) {
+                prop_assert!(!host.iter().any(|byte| b" /?#@".contains(byte) || byte.is_ascii_control()));
+            }
+        }
     }
 }

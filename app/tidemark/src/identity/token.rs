@@ -117,3 +117,78 @@ fn caller(claims: &Claims) -> Option<Caller> {
     let workspace = Workspace::parse(&claims.workspace).ok()?;
     (claims.sub == claims.user_id).then_some(Caller { actor: Actor { id, name }, workspace })
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    use jsonwebtoken::{EncodingKey, Header};
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    use super::*;
+    use crate::{clock::SystemClock, identity::KeySource, strange::any_or_damaged};
+
+    struct OneKey(Vec<u8>);
+
+    #[async_trait]
+    impl KeySource for OneKey {
+        async fn keys(&self) -> Result<Vec<(String, Vec<u8>)>, KeysUnavailable> {
+            Ok(vec![("known".to_owned(), self.0.clone()), ("short".to_owned(), vec![7])])
+        }
+    }
+
+    /// Who knows one key, and a token that is signed with it.
+    static KNOWN: LazyLock<(Verifier, String)> = LazyLock::new(|| {
+        let pair = Ed25519KeyPair::generate().unwrap();
+        let id = UserId::new(0, [7; 8]).to_string();
+        let claims = Claims {
+            sub: id.clone(),
+            user_id: id,
+            username: "Ada".to_owned(),
+            sid: "s".to_owned(),
+            workspace: "default".to_owned(),
+            iss: ISSUER.to_owned(),
+            aud: AUDIENCE.to_owned(),
+            iat: 0,
+            exp: 9_000_000_000,
+        };
+        let header = Header { kid: Some("known".to_owned()), ..Header::new(Algorithm::EdDSA) };
+        let private_key = EncodingKey::from_ed_der(pair.to_pkcs8().unwrap().as_ref());
+        let token = jsonwebtoken::encode(&header, &claims, &private_key).unwrap();
+        let keys = PublicKeys::new(Arc::new(OneKey(pair.public_key().as_ref().to_vec())));
+        (Verifier::new(keys, Arc::new(SystemClock)), token)
+    });
+
+    /// The good token, and what a forger makes of it: its claims under other headers.
+    fn good() -> Vec<Vec<u8>> {
+        let token = &KNOWN.1;
+        let rest = token.split_once('.').unwrap().1;
+        let headers = [
+            r#"{"alg":"none","kid":"known"}"#,
+            r#"{"alg":"HS256","kid":"known"}"#,
+            r#"{"alg":"EdDSA","kid":"short"}"#,
+            r#"{"alg":"EdDSA","kid":"unknown"}"#,
+            r#"{"alg":"EdDSA"}"#,
+        ];
+        let forged = headers.map(|header| format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header)).into_bytes());
+        forged.into_iter().chain([token.clone().into_bytes()]).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn any_token_is_read_or_refused(bytes in any_or_damaged(good())) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+            let (verifier, token) = &*KNOWN;
+            let text = String::from_utf8_lossy(&bytes);
+            match runtime.block_on(verifier.verify(&text)) {
+                Ok(caller) => {
+                    prop_assert_eq!(&text, token);
+                    prop_assert_eq!(caller.actor.name.as_str(), "Ada");
+                }
+                Err(fault) => prop_assert!(matches!(fault, TokenError::Invalid) && text != *token),
+            }
+        }
+    }
+}

@@ -256,6 +256,13 @@ fn tag(version: Option<u64>, body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http_body_util::BodyExt;
+    use proptest::prelude::*;
+    use tidemark_api::{
+        Operation,
+        tasks::{CreateTask, ListTasks, UpdateTask},
+    };
+    use tower::ServiceExt;
 
     #[test]
     fn what_a_path_names_first_is_called_id_in_its_route() {
@@ -287,5 +294,64 @@ mod tests {
         };
         assert_eq!(of("bEARER  abc"), Some("abc".to_owned()));
         assert_eq!(of("Basic abc"), None);
+    }
+
+    /// Headers that are read, with any bytes that a header may have.
+    fn headers() -> impl Strategy<Value = HeaderMap> {
+        let names = prop::sample::select(
+            &[
+                "if-match",
+                "if-none-match",
+                "idempotency-key",
+                "authorization",
+                "user-agent",
+                "x-real-ip",
+                "cache-control",
+            ][..],
+        );
+        let value = prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..300).prop_map(|bytes| HeaderValue::from_bytes(&bytes).ok()),
+            r#"(Bearer |no-cache|[*,W/" .0-9=+]){0,12}"#.prop_map(|text| HeaderValue::try_from(text).ok()),
+        ];
+        prop::collection::vec((names, value), 0..6).prop_map(|lines| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                if let Some(value) = value {
+                    headers.append(name, value);
+                }
+            }
+            headers
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_headers_are_read_or_refused(headers in headers()) {
+            let _ = bearer_token(&headers);
+            for declaration in [UpdateTask::DECLARATION, CreateTask::DECLARATION, ListTasks::DECLARATION] {
+                match conditions(&declaration, &headers) {
+                    Ok(conditions) => prop_assert!(conditions.origin.user_agent.len() <= LONGEST_USER_AGENT),
+                    Err(refusal) => prop_assert_eq!(refusal.reason().status(), 400),
+                }
+            }
+        }
+
+        #[test]
+        fn any_path_is_read_or_refused(path in "/[!-~]{0,20}/[!-~]{0,20}|/(%[0-9a-f]{2}|%|[a-z0-9]){0,9}/x") {
+            let Ok(request) = Request::get(&path).body(axum::body::Body::empty()) else { return Ok(()) };
+            let handler = async |request: Request| {
+                let (mut parts, _) = request.into_parts();
+                match path_members(&mut parts, "/{id}/{name}").await {
+                    Ok(members) => members.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" "),
+                    Err(refusal) => refusal.reason().status().to_string(),
+                }
+            };
+            let router = Router::new().route("/{id}/{name}", axum::routing::get(handler)).fallback(async || "404");
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let body = runtime.block_on(async {
+                router.oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes()
+            });
+            prop_assert!(body == "id name" || body == "404", "{:?}", body);
+        }
     }
 }

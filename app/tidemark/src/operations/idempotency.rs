@@ -121,6 +121,7 @@ impl From<RequestIdentity> for tidemark_pages::IdempotencyKey {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use tidemark_api::{accounts::Register, groups::CreateGroup, tasks::DeleteTask};
 
     use super::*;
@@ -183,6 +184,14 @@ mod tests {
         assert!(parse("a key").is_ok() && parse(&"x".repeat(255)).is_ok());
         for wrong in ["", "\u{e4}", "a\tb", &"x".repeat(256)] {
             assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_key_is_read_or_refused(text in prop_oneof![any::<String>(), "[ -~]{0,260}"]) {
+            let is_one = (1..=255).contains(&text.len()) && text.chars().all(|letter| (' '..='~').contains(&letter));
+            prop_assert_eq!(parse(&text).ok(), is_one.then_some(text));
         }
     }
 }

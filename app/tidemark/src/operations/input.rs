@@ -193,10 +193,14 @@ fn wanted(schema: &Schema, property: &Value, kinds: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proptest::{prelude::*, sample::Index};
-    use tidemark_api::{groups::ListGroups, tasks::UpdateTask};
+    use proptest::prelude::*;
+    use tidemark_api::{
+        groups::ListGroups,
+        tasks::{BulkTasks, ListTasks, UpdateTask},
+    };
 
     use super::*;
+    use crate::strange::any_or_damaged;
 
     fn read(text: &str) -> Result<UpdateTask, Refusal> {
         let members = Members::parse(text.as_bytes())?;
@@ -250,38 +254,43 @@ mod tests {
     const GOOD: &str =
         r#"{"name": "Fence \u00e4", "version": 3, "description": null, "endDate": "2026-01-31"}"#;
 
-    /// Any bytes, what looks like an object, and a good body with some of its bytes changed or its end cut off.
+    /// Any bytes, what looks like an object, and good bodies with something done to them.
     fn bytes() -> impl Strategy<Value = Vec<u8>> {
-        let damaged = (prop::collection::vec(any::<(Index, u8)>(), 0..4), 0..=GOOD.len()).prop_map(
-            |(changes, length)| {
-                let mut bytes = GOOD.as_bytes().to_vec();
-                for (at, byte) in changes {
-                    let at = at.index(bytes.len());
-                    bytes[at] = byte;
-                }
-                // As often as not, all of it stays.
-                bytes.truncate(length * 2);
-                bytes
-            },
-        );
+        let good = [GOOD, r#"{"ids": ["t0", "t1"], "status": "New", "after": "t2", "delete": false}"#];
         prop_oneof![
-            1 => prop::collection::vec(any::<u8>(), 0..200),
             1 => r#"[ \n]{0,2}\{["a-z:0-9{}\[\],. ]{0,80}\}?"#.prop_map(String::into_bytes),
-            3 => damaged,
+            4 => any_or_damaged(good.map(|text| text.as_bytes().to_vec()).into()),
         ]
+    }
+
+    /// The bytes as an input, which is written so that it reads back.
+    fn is_read_or_refused<O: Operation>(bytes: &[u8]) -> bool {
+        let schema = Schema::of::<O>();
+        let read = |bytes: &[u8]| Members::parse(bytes).and_then(|members| members.read::<O>(&schema));
+        match read(bytes) {
+            Ok(input) => {
+                let again = read(&serde_json::to_vec(&input).unwrap()).unwrap();
+                serde_json::to_value(again).unwrap() == serde_json::to_value(input).unwrap()
+            }
+            Err(refusal) => refusal.reason().status() == 400,
+        }
     }
 
     proptest! {
         #[test]
         fn any_body_is_read_or_refused(bytes in bytes()) {
-            let schema = Schema::of::<UpdateTask>();
-            match Members::parse(&bytes).and_then(|members| members.read::<UpdateTask>(&schema)) {
-                Ok(input) => {
-                    let again = serde_json::to_vec(&input).unwrap();
-                    let again = Members::parse(&again).unwrap().read::<UpdateTask>(&schema).unwrap();
-                    prop_assert_eq!(serde_json::to_value(again).unwrap(), serde_json::to_value(input).unwrap());
-                }
-                Err(refusal) => prop_assert_eq!(refusal.reason().status(), 400),
+            prop_assert!(is_read_or_refused::<UpdateTask>(&bytes));
+            prop_assert!(is_read_or_refused::<BulkTasks>(&bytes));
+        }
+
+        #[test]
+        fn any_text_of_a_query_is_read_or_refused(query in r"\PC{0,40}|((limit|cursor|status|x)=[%a-z0-9+-]{0,20}&?){0,4}") {
+            let schema = Schema::of::<ListTasks>();
+            let mut members = Members::default();
+            let added = form_urlencoded::parse(query.as_bytes())
+                .try_for_each(|(name, text)| members.add_text(&schema, &name, text.into_owned()));
+            if let Err(refusal) = added.and_then(|()| members.read::<ListTasks>(&schema)) {
+                prop_assert_eq!(refusal.reason().status(), 400);
             }
         }
     }

@@ -171,3 +171,42 @@ impl Decoder for JsonText {
         Ok(Some(buffer.copy_to_bytes(length)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::strange::any_or_damaged;
+
+    proptest! {
+        #[test]
+        fn any_metadata_is_read_or_refused(
+            lines in prop::collection::vec((prop::sample::select(&[KEY, IF_MATCH, IF_NONE_MATCH, FRESH][..]), r#"[ -~]{0,20}|[*,W/" 0-9]{0,9}"#), 0..5),
+        ) {
+            let mut metadata = MetadataMap::new();
+            for (name, value) in lines {
+                metadata.append(name, value.parse().unwrap());
+            }
+            if let Err(refusal) = read_conditions(&metadata) {
+                prop_assert_eq!(refusal.reason().status(), 400);
+            }
+        }
+
+        #[test]
+        fn any_reply_is_read_or_refused(bytes in any_or_damaged(good())) {
+            if let Ok(reply) = serde_json::from_slice::<Reply>(&bytes) {
+                let again = serde_json::to_vec(&reply).unwrap();
+                let reply = serde_json::from_slice::<Reply>(&again).unwrap();
+                prop_assert_eq!(serde_json::to_vec(&reply).unwrap(), again);
+            }
+        }
+    }
+
+    fn good() -> Vec<Vec<u8>> {
+        let output = RawValue::from_string(r#"{"tasks": [], "next": null}"#.to_owned()).unwrap();
+        let answered = Reply::Answered(Answer::from(output).at_version(3).with_id(&"t0"));
+        let refused = Reply::Refused(Refusal::invalid_field("/name", "name is required"));
+        [answered, refused].map(|reply| serde_json::to_vec(&reply).unwrap()).into()
+    }
+}

@@ -374,9 +374,11 @@ fn change_one(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use uuid::Uuid;
 
     use super::*;
+    use crate::strange::any_or_damaged;
 
     #[test]
     fn what_a_page_keeps_of_a_call_reads_back_also_from_before_it_had_a_gap() {
@@ -388,5 +390,21 @@ mod tests {
         let (read, found) = read_kept(&kept(action, None)).unwrap();
         assert!(read == action && found.is_none());
         assert!(read_kept(&[1, 2, 3]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_kept_bytes_are_read_or_refused(bytes in any_or_damaged(good())) {
+            if let Ok((action, gap)) = read_kept(&bytes) {
+                let again = kept(action, gap.as_ref());
+                let (same, gap) = read_kept(&again).unwrap();
+                prop_assert_eq!((same, kept(same, gap.as_ref())), (action, again));
+            }
+        }
+    }
+
+    fn good() -> Vec<Vec<u8>> {
+        let gap = r#"{"low": "00000000000001", "high": null, "found_at": "2026-01-01T00:00:00Z"}"#;
+        vec![[&[7; 16], gap.as_bytes()].concat(), vec![7; 16]]
     }
 }

@@ -152,6 +152,7 @@ impl FromStr for TraceContext {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_traceparent_reads_back_as_it_was_written() {
@@ -199,5 +200,14 @@ mod tests {
         let begun = TraceContext::begin(0.5);
         assert_eq!(begun.scope(async { TraceContext::current() }).await, Some(begun));
         assert_eq!(TraceContext::current(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_traceparent_is_read_or_refused(text in "\\PC{0,60}|[0-9]{2}-[0-9a-g]{32}-[0-9a-fA]{16}-[0-9a-f]{2}(-[0-9]{2})?|00-[0-9a-f+-]{52}") {
+            if let Ok(trace) = text.parse::<TraceContext>() {
+                prop_assert_eq!(trace.to_string(), text);
+            }
+        }
     }
 }
