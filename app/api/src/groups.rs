@@ -7,7 +7,7 @@ use crate::{
     Method, Patch, Reason, Repeats, Role, Success,
     declaration::operation,
     tasks::Task,
-    values::{Id, Moment, Nothing},
+    values::{Id, Moment, Nothing, not_kept},
 };
 
 /// The groups of the workspace.
@@ -140,7 +140,7 @@ pub struct UnchangedGroup {
     #[schemars(with = "u64", extend("readOnly" = true))]
     pub version: Option<u64>,
     /// Accepted, and not read: tasks are changed one by one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "not_kept")]
     #[schemars(with = "Vec<serde_json::Value>", extend("readOnly" = true))]
     pub tasks: Option<Vec<serde_json::Value>>,
 }

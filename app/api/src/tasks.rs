@@ -7,7 +7,7 @@ use crate::{
     Method, Patch, Reason, Repeats, Role, Success,
     comments::Comment,
     declaration::operation,
-    values::{Day, Id, Moment, Nothing, Status},
+    values::{Day, Id, Moment, Nothing, Status, not_kept},
 };
 
 /// Tasks of one group or of all.
@@ -169,11 +169,11 @@ pub struct UnchangedTask {
     #[schemars(with = "u64", extend("readOnly" = true))]
     pub version: Option<u64>,
     /// Accepted, and not read: comments are added one by one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "not_kept")]
     #[schemars(with = "Vec<serde_json::Value>", extend("readOnly" = true))]
     pub comments: Option<Vec<serde_json::Value>>,
     /// Accepted, and not read.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "not_kept")]
     #[schemars(with = "String", extend("readOnly" = true))]
     pub comments_next: Option<String>,
 }

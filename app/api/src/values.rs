@@ -3,10 +3,16 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 
 /// An opaque id of at most 100 characters.
 pub type Id = String;
+
+/// Takes whatever is there and keeps nothing of it, for members that are accepted and not read: some are as large as
+/// a body may be, and as values many times that.
+pub(crate) fn not_kept<'de, D: Deserializer<'de>, T>(deserializer: D) -> Result<Option<T>, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| None)
+}
 
 /// A text that only its receiver may see.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -54,3 +60,22 @@ pub enum Status {
 /// An answer without a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Nothing {}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{groups::UpdateGroup, tasks::UpdateTask};
+
+    #[test]
+    fn nothing_is_kept_of_what_is_accepted_and_not_read() {
+        let group = json!({ "id": "g", "name": "x", "tasks": [0, { "title": "x" }], "taskCount": 2 });
+        let group: UpdateGroup = serde_json::from_value(group).unwrap();
+        assert!(group.unchanged.tasks.is_none());
+        assert_eq!(group.unchanged.task_count, Some(2));
+        let task = json!({ "id": "t", "comments": [0, {}], "commentsNext": "x", "version": 3 });
+        let task: UpdateTask = serde_json::from_value(task).unwrap();
+        assert!(task.unchanged.comments.is_none() && task.unchanged.comments_next.is_none());
+        assert_eq!(task.unchanged.version, Some(3));
+    }
+}
