@@ -7,7 +7,7 @@ use crate::{
     Method, Patch, Reason, Repeats, Role, Success,
     declaration::operation,
     tasks::Task,
-    values::{Id, Moment, Nothing},
+    values::{Id, Moment, Nothing, not_kept, to_compare},
 };
 
 /// The groups of the workspace.
@@ -116,7 +116,7 @@ operation!(UpdateGroup -> GroupAnswer {
 #[serde(default, rename_all = "camelCase")]
 pub struct UnchangedGroup {
     /// Accepted if unchanged.
-    #[serde(rename = "_id", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "_id", skip_serializing_if = "Option::is_none", deserialize_with = "to_compare")]
     #[schemars(with = "Id", extend("readOnly" = true))]
     pub own_id: Option<Id>,
     /// Accepted, and not read: it follows from the tasks.
@@ -124,15 +124,15 @@ pub struct UnchangedGroup {
     #[schemars(with = "u64", extend("readOnly" = true))]
     pub task_count: Option<u64>,
     /// Accepted if unchanged.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "to_compare")]
     #[schemars(with = "Id", extend("readOnly" = true))]
     pub created_by: Option<Id>,
     /// Accepted if unchanged.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "to_compare")]
     #[schemars(with = "Moment", extend("readOnly" = true))]
     pub created_at: Option<Moment>,
     /// Accepted if unchanged.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "to_compare")]
     #[schemars(with = "Moment", extend("readOnly" = true))]
     pub updated_at: Option<Moment>,
     /// Accepted if unchanged: another version is refused as stale.
@@ -140,7 +140,7 @@ pub struct UnchangedGroup {
     #[schemars(with = "u64", extend("readOnly" = true))]
     pub version: Option<u64>,
     /// Accepted, and not read: tasks are changed one by one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "not_kept")]
     #[schemars(with = "Vec<serde_json::Value>", extend("readOnly" = true))]
     pub tasks: Option<Vec<serde_json::Value>>,
 }

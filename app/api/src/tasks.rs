@@ -7,7 +7,7 @@ use crate::{
     Method, Patch, Reason, Repeats, Role, Success,
     comments::Comment,
     declaration::operation,
-    values::{Day, Id, Moment, Nothing, Status},
+    values::{Day, Id, Moment, Nothing, Status, not_kept, to_compare},
 };
 
 /// Tasks of one group or of all.
@@ -137,15 +137,15 @@ pub struct TaskValues {
 #[serde(default, rename_all = "camelCase")]
 pub struct UnchangedTask {
     /// Accepted if unchanged.
-    #[serde(rename = "_id", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "_id", skip_serializing_if = "Option::is_none", deserialize_with = "to_compare")]
     #[schemars(with = "Id", extend("readOnly" = true))]
     pub own_id: Option<Id>,
     /// Accepted if unchanged: a task stays in its group.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "to_compare")]
     #[schemars(with = "Id", extend("readOnly" = true))]
     pub group_id: Option<Id>,
     /// Accepted if unchanged: the board moves tasks by `position`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "to_compare")]
     #[schemars(with = "String", extend("readOnly" = true))]
     pub rank: Option<String>,
     /// Accepted, and not read: it follows from the comments.
@@ -153,15 +153,15 @@ pub struct UnchangedTask {
     #[schemars(with = "u64", extend("readOnly" = true))]
     pub comment_count: Option<u64>,
     /// Accepted if unchanged.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "to_compare")]
     #[schemars(with = "Id", extend("readOnly" = true))]
     pub created_by: Option<Id>,
     /// Accepted if unchanged.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "to_compare")]
     #[schemars(with = "Moment", extend("readOnly" = true))]
     pub created_at: Option<Moment>,
     /// Accepted if unchanged.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "to_compare")]
     #[schemars(with = "Moment", extend("readOnly" = true))]
     pub updated_at: Option<Moment>,
     /// Accepted if unchanged: another version is refused as stale.
@@ -169,11 +169,11 @@ pub struct UnchangedTask {
     #[schemars(with = "u64", extend("readOnly" = true))]
     pub version: Option<u64>,
     /// Accepted, and not read: comments are added one by one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "not_kept")]
     #[schemars(with = "Vec<serde_json::Value>", extend("readOnly" = true))]
     pub comments: Option<Vec<serde_json::Value>>,
     /// Accepted, and not read.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "not_kept")]
     #[schemars(with = "String", extend("readOnly" = true))]
     pub comments_next: Option<String>,
 }

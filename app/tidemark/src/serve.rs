@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::{Router, middleware, routing::get};
+use axum::{middleware, routing::get};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use tidemark_api::{
@@ -29,6 +29,7 @@ use crate::{
     foundation::{Foundation, Offer},
     health::{self, Monitor},
     http::{
+        body,
         connections::{self, Limits, Protocol},
         encoding, problem, request, target,
     },
@@ -41,9 +42,10 @@ use crate::{
 /// may take together; the edge closes a connection that nobody uses before we do (60 s).
 const HTTP: Limits = Limits {
     connections: 2048,
+    spare: 64,
     head: Duration::from_secs(10),
-    body: Duration::from_secs(10),
     request: Duration::from_mins(1),
+    answer: Duration::from_mins(10),
     idle: Duration::from_secs(75),
 };
 
@@ -51,9 +53,10 @@ const HTTP: Limits = Limits {
 /// of events may wait for a database.
 const APP_CHANNEL: Limits = Limits {
     connections: 64,
+    spare: 8,
     head: Duration::from_secs(75),
-    body: Duration::from_secs(30),
     request: Duration::from_mins(5),
+    answer: Duration::from_mins(10),
     idle: Duration::from_secs(75),
 };
 
@@ -86,10 +89,9 @@ pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow:
     let dependencies = offers.iter().flat_map(|offer| offer.dependencies.clone()).collect();
     let monitor = Arc::new(Monitor::new(&foundation, dependencies)?);
 
-    let mut router = Router::new()
-        .merge(health::router(Arc::clone(&monitor)))
-        .merge(operations::http::router(&registry))
-        .route("/metrics", get(move || async move { metrics.render() }));
+    let bodies = foundation.configuration.drain_deadline.mul_f64(BODIES);
+    let reader = body::Reader::new(foundation.stopping.clone(), bodies);
+    let mut router = operations::http::router(&registry, &reader);
     let mut app_channel = AppChannel {
         subscriptions: Vec::new(),
         services: vec![monitor.service()],
@@ -107,6 +109,10 @@ pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow:
     }
     let traced_share = foundation.configuration.telemetry.traced_share();
     let router = router
+        .layer(middleware::from_fn(connections::turn_away))
+        // Whoever watches is answered in any crowd: nobody shall start a process anew because it has much to do.
+        .merge(health::router(Arc::clone(&monitor)))
+        .route("/metrics", get(move || async move { metrics.render() }))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(request::panicked))
@@ -217,8 +223,9 @@ async fn end_of_life() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Until which part of the drain deadline requests are waited for, and until which pages are: whoever takes all of
-/// his share leaves the others theirs.
+/// Until which part of the drain deadline bodies may arrive, until which requests are waited for, and until which
+/// pages are: whoever takes all of his share leaves the others theirs.
+const BODIES: f64 = 0.25;
 const REQUESTS: f64 = 0.5;
 const PAGES: f64 = 0.8;
 

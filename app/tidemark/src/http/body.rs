@@ -1,26 +1,37 @@
 //! The bytes of a JSON body, at most so many.
 
-use std::{error::Error, sync::Arc};
+use std::{
+    io::{self, Write},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::body::{Body, HttpBody};
-use bytes::Bytes;
+use flate2::write::MultiGzDecoder;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tidemark_api::{Access, Reason, Refusal};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use super::{
-    connections::BodyLate,
-    encoding::{self, Encoding},
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
+
+use super::encoding::Encoding;
 
 /// The largest body that is read [bytes].
 const LARGEST: usize = 1 << 20;
 /// The largest of somebody who need not be known: name and password, many times over [bytes].
 const LARGEST_OF_ANYONE: usize = 32 << 10;
 
-/// What the bodies of those who are known may take together [KiB].
+/// The largest that takes no room: the number of connections bounds these well enough, and nobody can keep others
+/// out. Not less than what anyone may send [bytes].
+const SMALL: usize = LARGEST_OF_ANYONE;
+/// What larger ones may take together [KiB].
 const ROOM: usize = 64 << 10;
+
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether the request came without a body, or with one of no bytes.
 pub fn is_absent(body: &Body) -> bool {
@@ -31,17 +42,21 @@ pub fn is_absent(body: &Body) -> bool {
 #[derive(Clone)]
 pub struct Reader {
     room: Arc<Semaphore>,
+    stop: CancellationToken,
+    patience_after_stop: Duration,
 }
 
-/// The bytes of a body, which take room as long as they are kept.
+/// The bytes of a body, and the room that what is made of them takes.
+#[derive(Debug)]
 pub struct Read {
-    pub bytes: Bytes,
-    _room: Option<OwnedSemaphorePermit>,
+    pub bytes: Vec<u8>,
+    pub room: Option<OwnedSemaphorePermit>,
 }
 
 impl Reader {
-    pub fn new() -> Self {
-        Self { room: Arc::new(Semaphore::new(ROOM)) }
+    /// A body that is arriving at the `stop` has `patience_after_stop` to end.
+    pub fn new(stop: CancellationToken, patience_after_stop: Duration) -> Self {
+        Self { room: Arc::new(Semaphore::new(ROOM)), stop, patience_after_stop }
     }
 
     pub async fn read(&self, access: Access, headers: &HeaderMap, body: Body) -> Result<Read, Refusal> {
@@ -49,52 +64,122 @@ impl Reader {
             let detail = "send the body as Content-Type: application/json";
             return Err(Refusal::new(Reason::UnsupportedMediaType, detail));
         }
-        let encoding = Encoding::of(headers)?;
         let most = if access == Access::Anyone { LARGEST_OF_ANYONE } else { LARGEST };
-        let announced = body.size_hint().exact().filter(|_| encoding == Encoding::Plain);
-        let size = announced.map_or(most, |size| usize::try_from(size).unwrap_or(usize::MAX));
-        if size > most {
+        if body.size_hint().lower() > most as u64 {
             return Err(too_large(most));
         }
-        let room = match access {
-            // The number of connections bounds these well enough, and nobody can keep others out.
-            Access::Anyone => None,
-            Access::SignedIn => Some(self.room_for(size)?),
+        let read = Read { bytes: Vec::new(), room: None };
+        let gathered = Gathered { read, most, all_room: Arc::clone(&self.room) };
+        let gathering = match Encoding::of(headers)? {
+            Encoding::Plain => Gathering::Plain(gathered),
+            Encoding::Gzip => Gathering::Gzip(MultiGzDecoder::new(gathered)),
         };
-        let arrived = match Limited::new(body, most).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(fault) if fault.is::<LengthLimitError>() => return Err(too_large(most)),
-            Err(fault) if is_late(&*fault) => {
-                return Err(Refusal::new(Reason::BodyTooSlow, "the body did not arrive in time"));
+        let stopped = async {
+            self.stop.cancelled().await;
+            sleep(self.patience_after_stop).await;
+        };
+        tokio::select! {
+            read = timeout(PATIENCE, gather(Limited::new(body, most), gathering)) => read.unwrap_or_else(|_| {
+                Err(Refusal::new(Reason::BodyTooSlow, "the body did not arrive in time"))
+            }),
+            () = stopped => {
+                Err(Refusal::unavailable("this process stops, and the body had not arrived; send it again"))
             }
-            Err(_) => return Err(Refusal::new(Reason::MalformedBody, "the body ended early")),
-        };
-        let bytes = match encoding {
-            Encoding::Plain => arrived,
-            Encoding::Gzip => encoding::unfold(&arrived, most + 1)
-                .map_err(|_| Refusal::new(Reason::MalformedBody, "the body is no valid gzip"))?
-                .into(),
-        };
-        if bytes.len() > most { Err(too_large(most)) } else { Ok(Read { bytes, _room: room }) }
+        }
+    }
+}
+
+async fn gather(mut body: Limited<Body>, mut gathering: Gathering) -> Result<Read, Refusal> {
+    let most = gathering.most();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|fault| {
+            if fault.is::<LengthLimitError>() {
+                return too_large(most);
+            }
+            Refusal::new(Reason::MalformedBody, "the body ended early")
+        })?;
+        if let Some(bytes) = frame.data_ref() {
+            gathering.write(bytes).map_err(refusal)?;
+        }
+    }
+    gathering.finish().map_err(refusal)
+}
+
+/// What is written says why it is not taken; else it could not be unfolded.
+fn refusal(fault: io::Error) -> Refusal {
+    let invalid = |_| Refusal::new(Reason::MalformedBody, "the body is no valid gzip");
+    fault.downcast().unwrap_or_else(invalid)
+}
+
+enum Gathering {
+    Plain(Gathered),
+    Gzip(MultiGzDecoder<Gathered>),
+}
+
+impl Gathering {
+    fn most(&self) -> usize {
+        match self {
+            Self::Plain(gathered) => gathered.most,
+            Self::Gzip(unfolding) => unfolding.get_ref().most,
+        }
     }
 
-    fn room_for(&self, size: usize) -> Result<OwnedSemaphorePermit, Refusal> {
-        let kibibytes = u32::try_from(size.div_ceil(1024)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room).try_acquire_many_owned(kibibytes);
-        room.map_err(|_| Refusal::unavailable("too many large bodies are being read"))
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(gathered) => gathered.write_all(bytes),
+            Self::Gzip(unfolding) => unfolding.write_all(bytes),
+        }
+    }
+
+    fn finish(self) -> io::Result<Read> {
+        match self {
+            Self::Plain(gathered) => Ok(gathered.read),
+            Self::Gzip(unfolding) => Ok(unfolding.finish()?.read),
+        }
+    }
+}
+
+/// The bytes that have come, unfolded. Room is taken as they come, so that nobody takes any by what is announced.
+struct Gathered {
+    read: Read,
+    most: usize,
+    all_room: Arc<Semaphore>,
+}
+
+impl Write for Gathered {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let size = self.read.bytes.len() + bytes.len();
+        if size > self.most {
+            return Err(io::Error::other(too_large(self.most)));
+        }
+        if size > SMALL {
+            self.take_room(size.div_ceil(1024)).map_err(io::Error::other)?;
+        }
+        self.read.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Gathered {
+    fn take_room(&mut self, kibibytes: usize) -> Result<(), Refusal> {
+        let taken = self.read.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = u32::try_from(kibibytes.saturating_sub(taken)).unwrap_or(u32::MAX);
+        let more = Arc::clone(&self.all_room).try_acquire_many_owned(more);
+        let more = more.map_err(|_| Refusal::unavailable("too many large bodies are being read"))?;
+        match &mut self.read.room {
+            Some(room) => room.merge(more),
+            room => *room = Some(more),
+        }
+        Ok(())
     }
 }
 
 fn too_large(most: usize) -> Refusal {
     Refusal::new(Reason::BodyTooLarge, format!("the body is larger than {most} bytes"))
-}
-
-fn is_late(mut fault: &(dyn Error + 'static)) -> bool {
-    while !fault.is::<BodyLate>() {
-        let Some(cause) = fault.source() else { return false };
-        fault = cause;
-    }
-    true
 }
 
 fn is_json(content_type: Option<&http::HeaderValue>) -> bool {
@@ -106,11 +191,13 @@ fn is_json(content_type: Option<&http::HeaderValue>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
     use std::io::Write;
 
+    use bytes::Bytes;
     use flate2::{Compression, write::GzEncoder};
     use http::HeaderValue;
+    use proptest::prelude::*;
+    use tokio::{sync::mpsc, time::Instant};
 
     use super::*;
     use crate::strange::any_or_damaged;
@@ -129,9 +216,24 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    async fn read(access: Access, encoding: Option<&'static str>, body: Vec<u8>) -> Result<Bytes, Reason> {
-        let read = Reader::new().read(access, &headers(encoding), body.into()).await;
+    fn reader() -> Reader {
+        Reader::new(CancellationToken::new(), Duration::ZERO)
+    }
+
+    async fn read(access: Access, encoding: Option<&'static str>, body: Vec<u8>) -> Result<Vec<u8>, Reason> {
+        let read = reader().read(access, &headers(encoding), body.into()).await;
         read.map(|read| read.bytes).map_err(|refusal| refusal.reason())
+    }
+
+    /// A body of what is sent, and the end.
+    fn sent() -> (mpsc::UnboundedSender<Bytes>, Body) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let frames =
+            futures_util::stream::unfold(receiver, |mut receiver: mpsc::UnboundedReceiver<Bytes>| async {
+                let bytes = receiver.recv().await?;
+                Some((Ok::<_, io::Error>(bytes), receiver))
+            });
+        (sender, Body::from_stream(frames))
     }
 
     #[tokio::test]
@@ -161,18 +263,73 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn large_bodies_that_are_kept_leave_no_room_for_more_and_none_is_taken_from_those_who_sign_in() {
-        let reader = Reader::new();
-        let whole = || vec![b' '; LARGEST];
+    async fn large_bodies_that_are_kept_leave_no_room_for_more_and_small_ones_need_none() {
+        let reader = reader();
+        let large = || vec![b' '; LARGEST];
+        let small = || vec![b' '; SMALL];
         let mut kept = Vec::new();
         for _ in 0..ROOM / (LARGEST >> 10) {
-            kept.push(reader.read(Access::SignedIn, &headers(None), whole().into()).await.unwrap());
+            kept.push(reader.read(Access::SignedIn, &headers(None), large().into()).await.unwrap());
         }
-        let refused = reader.read(Access::SignedIn, &headers(None), whole().into()).await;
-        assert_eq!(refused.map(|_| ()).unwrap_err().reason(), Reason::Unavailable);
-        assert!(reader.read(Access::Anyone, &headers(None), "{}".into()).await.is_ok());
+        for (encoding, body) in [(None, large()), (Some("gzip"), gzip(&large()))] {
+            let refused = reader.read(Access::SignedIn, &headers(encoding), body.into()).await;
+            assert_eq!(refused.unwrap_err().reason(), Reason::Unavailable);
+        }
+        for access in [Access::Anyone, Access::SignedIn] {
+            for (encoding, body) in [(None, small()), (Some("gzip"), gzip(&small()))] {
+                assert!(reader.read(access, &headers(encoding), body.into()).await.is_ok());
+            }
+        }
         kept.pop();
-        assert!(reader.read(Access::SignedIn, &headers(None), whole().into()).await.is_ok());
+        assert!(reader.read(Access::SignedIn, &headers(None), large().into()).await.is_ok());
+        assert_eq!(reader.room.available_permits(), LARGEST >> 10);
+    }
+
+    #[tokio::test]
+    async fn what_is_announced_and_does_not_come_takes_no_room() {
+        let reader = reader();
+        let headers = headers(None);
+        let (sender, body) = sent();
+        sender.send(vec![b' '; SMALL].into()).unwrap();
+        let mut reading = std::pin::pin!(reader.read(Access::SignedIn, &headers, body));
+        assert!(timeout(Duration::ZERO, &mut reading).await.is_err());
+        assert_eq!(reader.room.available_permits(), ROOM);
+        sender.send(" ".into()).unwrap();
+        assert!(timeout(Duration::ZERO, &mut reading).await.is_err());
+        assert_eq!(reader.room.available_permits(), ROOM - (SMALL >> 10) - 1);
+        drop(sender);
+        let read = reading.await.unwrap();
+        assert_eq!(read.bytes.len(), SMALL + 1);
+        drop(read);
+        assert_eq!(reader.room.available_permits(), ROOM);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_end_is_late() {
+        let (began, (_sender, body)) = (Instant::now(), sent());
+        let refused = reader().read(Access::SignedIn, &headers(None), body).await;
+        assert_eq!(refused.unwrap_err().reason(), Reason::BodyTooSlow);
+        assert_eq!(began.elapsed().as_secs(), PATIENCE.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_leaves_a_body_its_share_of_time_and_blames_nobody() {
+        let stop = CancellationToken::new();
+        let reader = Reader::new(stop.clone(), Duration::from_secs(4));
+        stop.cancel();
+        let (began, (_sender, body)) = (Instant::now(), sent());
+        let refused = reader.read(Access::SignedIn, &headers(None), body).await;
+        assert_eq!(refused.unwrap_err().reason(), Reason::Unavailable);
+        assert_eq!(began.elapsed().as_secs(), 4);
+
+        let (sender, body) = sent();
+        let sending = tokio::spawn(async move {
+            sleep(Duration::from_secs(3)).await;
+            sender.send("{}".into()).unwrap();
+        });
+        let read = reader.read(Access::SignedIn, &headers(None), body).await.unwrap();
+        assert_eq!(read.bytes, b"{}");
+        sending.await.unwrap();
     }
 
     proptest! {
@@ -184,8 +341,8 @@ mod tests {
         ) {
             let mut headers = headers(encoding);
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(&media_type).unwrap());
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            match runtime.block_on(Reader::new().read(Access::Anyone, &headers, body.into())) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            match runtime.block_on(reader().read(Access::Anyone, &headers, body.into())) {
                 Ok(read) => prop_assert!(read.bytes.len() <= LARGEST_OF_ANYONE),
                 Err(refusal) => prop_assert!([400, 413, 415].contains(&refusal.reason().status())),
             }

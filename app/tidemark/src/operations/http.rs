@@ -38,9 +38,8 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const LONGEST_USER_AGENT: usize = 256;
 
 /// The routes of all operations that this process offers.
-pub fn router(registry: &Arc<Registry>) -> Router {
+pub fn router(registry: &Arc<Registry>, reader: &body::Reader) -> Router {
     let mut router = Router::new();
-    let reader = body::Reader::new();
     for operation in registry.operations() {
         let declaration = operation.declaration();
         let method = match declaration.method {
@@ -91,8 +90,7 @@ async fn serve(
     let in_path = path_members(&mut parts, path).await?;
     let in_query: Vec<(String, String)> =
         form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    // As long as this, so that what waits is counted.
-    let mut read = None;
+    let mut room = None;
     let mut members = if declaration.has_body() {
         if let Some((name, _)) = in_query.first() {
             let message = format!("{name} is not known here; members are taken from the body");
@@ -103,7 +101,8 @@ async fn serve(
             Members::default()
         } else {
             let body = reader.read(declaration.access, &parts.headers, body).await?;
-            Members::parse(&read.insert(body).bytes)?
+            room = body.room;
+            Members::parse(&body.bytes)?
         }
     } else {
         query_members(schema, in_query)?
@@ -114,6 +113,8 @@ async fn serve(
     let answer = registry.perform(operation, admission, conditions, members).await.map_err(|refusal| {
         if declaration.has_body() { refusal } else { refusal.with_pointers(as_parameter) }
     })?;
+    // As long as this, so that what is being worked on is counted.
+    drop(room);
     Ok(respond(&declaration, answer, &lines(&parts.headers, &header::IF_NONE_MATCH)))
 }
 
