@@ -93,7 +93,7 @@ pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow:
     let mut app_channel = AppChannel {
         subscriptions: Vec::new(),
         services: vec![monitor.service()],
-        operations: Box::new(move |token| operations::invoke::router(&registry, token)),
+        operations: operations::invoke::router(&registry),
         token: foundation.configuration.sidecar.app_token.clone(),
         tasks: foundation.tasks.clone(),
         draining: foundation.stopping.clone(),
