@@ -111,7 +111,7 @@ pub use port::{
     CallContext, CaptureContext, Clock, OutboxEvent, PageWork, Precondition, PublishError, Publisher,
     SaveError, StateStore, StoreError, Versioned, Work,
 };
-pub use repair::{Examined, Repair, Use, Verdict};
+pub use repair::{Damage, Examined, Repair, Use, Verdict};
 pub use summary::LARGEST_PAGE;
 
 /// What the pages need from outside.

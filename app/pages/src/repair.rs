@@ -28,10 +28,19 @@ pub enum Verdict {
 pub struct Examined {
     /// Whether the collection goes on in the next page.
     pub is_sealed: bool,
-    /// Parts of the page that cannot be read, in words.
-    pub damage: Vec<String>,
+    /// Parts of the page that cannot be read.
+    pub damage: Vec<Damage>,
     /// The entries that can be told from each other, as they were found, and what their owner made of them.
     pub entries: Vec<(Entry, Verdict)>,
+}
+
+/// A part of a page that cannot be read. A mend leaves it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// What is wrong, in words.
+    pub fault: String,
+    /// The part as it is stored; the whole page where it cannot be told where the part begins.
+    pub stored: Bytes,
 }
 
 impl Examined {
@@ -71,12 +80,14 @@ impl<'store> Repair<'store> {
         Self { store, mends }
     }
 
-    /// Looks at one page. `None` if there is none.
+    /// Looks at one page. `None` if there is none. `tell` gets each look before anything is changed, since nothing
+    /// finds it again afterwards: there is more than one where others save the page, or the answer to a save is lost.
     pub async fn page(
         &self,
         page: &PageKey,
         used: Use,
         judge: impl Fn(&Entry) -> Verdict,
+        tell: impl Fn(&Examined),
     ) -> Result<Option<Examined>, StoreError> {
         let name = page.to_string();
         let mut attempt = 0;
@@ -91,6 +102,7 @@ impl<'store> Repair<'store> {
             let entries: Vec<(Entry, Verdict)> =
                 body.entries.iter().map(|entry| (entry.clone(), judge(entry))).collect();
             let examined = Examined { is_sealed: body.sealed, damage, entries };
+            tell(&examined);
             if examined.is_sound() || !self.mends {
                 return Ok(Some(examined));
             }
@@ -172,7 +184,7 @@ struct Parts {
 /// What can be read of a page.
 struct Salvaged {
     body: Body,
-    damage: Vec<String>,
+    damage: Vec<Damage>,
     /// What follows some place cannot be read.
     is_cut: bool,
 }
@@ -186,10 +198,11 @@ impl Salvaged {
         let cut = parts.merge(value.clone()).err();
         if cut.is_none() && parts.format > FORMAT {
             // Never mended: it is not damaged, and this refuses it.
-            Body::decode_stored(page, value)?;
+            Body::decode_stored(page, value.clone())?;
         }
         if let Some(fault) = &cut {
-            damage.push(format!("what follows {} entries cannot be read: {fault}", parts.entries.len()));
+            let fault = format!("what follows {} entries cannot be read: {fault}", parts.entries.len());
+            damage.push(Damage { fault, stored: value });
         }
         let mut body = Body {
             ordinal: parts.ordinal,
@@ -217,20 +230,21 @@ impl Salvaged {
     }
 }
 
-fn decoded<M: Message + Default>(kind: &str, parts: &[Bytes], damage: &mut Vec<String>) -> Vec<M> {
+fn decoded<M: Message + Default>(kind: &str, parts: &[Bytes], damage: &mut Vec<Damage>) -> Vec<M> {
     kept(kind, parts, damage, |part| M::decode(part.clone()).ok())
 }
 
 fn kept<T>(
     kind: &str,
     parts: &[Bytes],
-    damage: &mut Vec<String>,
+    damage: &mut Vec<Damage>,
     read: impl Fn(&Bytes) -> Option<T>,
 ) -> Vec<T> {
     let read = parts.iter().enumerate().filter_map(|(index, part)| {
         let read = read(part);
         if read.is_none() {
-            damage.push(format!("{kind} {index} of the page cannot be decoded"));
+            let fault = format!("{kind} {index} of the page cannot be decoded");
+            damage.push(Damage { fault, stored: part.clone() });
         }
         read
     });

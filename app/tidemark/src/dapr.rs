@@ -4,7 +4,7 @@
 //! goes to the sidecar beside it, by gRPC. The crate's generated client is used and not its high-level one:
 //! that one hides the error codes, sets no deadlines, and lacks bulk calls.
 
-pub mod app_channel;
+mod app_channel;
 pub mod binding;
 pub mod invocation;
 pub mod publisher;

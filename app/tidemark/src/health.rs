@@ -135,8 +135,8 @@ impl Monitor {
     /// The service by which the gateway asks this process.
     pub fn service(self: &Arc<Self>) -> AddService {
         let monitor = Arc::clone(self);
-        Box::new(move |routes, token| {
-            routes.add_service(HealthServer::with_interceptor(Service(monitor), token));
+        Box::new(move |routes| {
+            routes.add_service(HealthServer::new(Service(monitor)));
         })
     }
 }

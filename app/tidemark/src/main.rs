@@ -78,10 +78,11 @@ enum Command {
     ///
     /// An entry that breaks a rule keeps every member that does not. The others become what a new one has: a name
     /// is then "Damaged task" or "Damaged group", a text is empty, a status is New, a task stands where it was
-    /// created. A comment without a text, and a user without a name, are removed. What an entry was before is
-    /// printed in base64, but for users.
+    /// created. A comment without a text, and a user without a name, are removed.
     ///
     /// A page that cannot be decoded keeps every part that can: entries, idempotency keys, events.
+    ///
+    /// What an entry or a part was is printed in base64 before anything is changed, but for users.
     ///
     /// A summary that cannot be decoded is removed; counts are right again once their pages have been read.
     ///

@@ -95,7 +95,7 @@ pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow:
     let mut app_channel = AppChannel {
         subscriptions: Vec::new(),
         services: vec![monitor.service()],
-        operations: Box::new(move |token| operations::invoke::router(&registry, token)),
+        operations: operations::invoke::router(&registry),
         token: foundation.configuration.sidecar.app_token.clone(),
         tasks: foundation.tasks.clone(),
         draining: foundation.stopping.clone(),
@@ -117,7 +117,6 @@ pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow:
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(request::panicked))
         .layer(encoding::of_answers())
-        .layer(middleware::map_response(encoding::weaken_tag))
         .layer(middleware::from_fn(target::check_host))
         .layer(middleware::from_fn_with_state(traced_share, request::around));
 
@@ -133,8 +132,11 @@ pub async fn run(configuration: ServeConfiguration, roles: Vec<Role>) -> anyhow:
     let channel_stop = app_channel_stop.clone();
     let app_channel = app_channel.routes().into_axum_router();
     let app_channel = connections::serve(channel, Protocol::Http2, APP_CHANNEL, app_channel, channel_stop);
-    // Before the router, which goes by the path.
-    let service = ServiceBuilder::new().map_request(target::in_one_spelling).service(router);
+    // Around the router, which goes by the path and tells lengths.
+    let service = ServiceBuilder::new()
+        .map_request(target::in_one_spelling)
+        .map_response(operations::http::without_false_length)
+        .service(router);
     let http = connections::serve(http, Protocol::Http1, HTTP, service, foundation.stopping.clone());
     let (mut app_channel, mut http) = (tokio::spawn(app_channel), tokio::spawn(http));
     // A port that is served no more serves nobody: the process ends, and whoever supervises it starts another.

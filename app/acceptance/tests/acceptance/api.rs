@@ -157,7 +157,7 @@ impl Answer {
     /// The version that the `ETag` names: that of a read tells bodies of one version apart, too.
     #[track_caller]
     pub fn version(&self) -> &str {
-        self.tag().trim_matches('"').split('.').next().unwrap_or_default()
+        self.tag().trim_start_matches("W/").trim_matches('"').split('.').next().unwrap_or_default()
     }
 
     /// The id of what was made.

@@ -145,6 +145,7 @@ async fn of_a_damaged_page_what_can_be_read_is_mended(world: Arc<World>) -> Outc
     api.get(&board).await?.problem(500, "internal");
     let mended = repair(&world, &workspace, &["--mend"]).await?;
     assert!(mended.status.success() && told(&mended).contains("cannot be read"), "{}", told(&mended));
+    assert!(told(&mended).contains("  it was "), "{}", told(&mended));
     let shown = api.get(&board).await?.expect(200).json()["group"]["tasks"].clone();
     let left = shown.as_array().map_or(&[][..], Vec::as_slice);
     assert!((1..9).contains(&left.len()), "{} tasks are left", left.len());

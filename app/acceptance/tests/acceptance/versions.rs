@@ -193,7 +193,7 @@ async fn a_read_that_is_known_is_told_so_without_a_body(world: Arc<World>) -> Ou
     let ask = async |tag: &str| {
         send(world.member().request(Method::GET, &path).header(IF_NONE_MATCH, tag.to_owned())).await
     };
-    for known in [read.tag().to_owned(), format!("\"x\", W/{}", read.tag())] {
+    for known in [read.tag().to_owned(), format!("\"x\", {}", read.tag().trim_start_matches("W/"))] {
         let answer = ask(&known).await?.expect(304);
         assert_eq!((answer.body.len(), answer.tag()), (0, read.tag()));
     }

@@ -1,12 +1,14 @@
 //! What is damaged behind everybody's back, and mended beside the replicas that use it.
 
+use std::sync::Mutex;
+
 use bytes::Bytes;
 use proptest::{prelude::*, sample::Index};
 use prost::Message;
 
-use super::world::{World, add, collection, eventually, text};
+use super::world::{SaveFault, World, add, collection, eventually, text};
 use crate::{
-    Entry, Examined, PageKey, Repair, Use, Verdict,
+    Damage, Entry, Examined, PageKey, Repair, Use, Verdict,
     page::{FORMAT, Page},
 };
 
@@ -25,7 +27,7 @@ fn judge(entry: &Entry) -> Verdict {
 
 async fn examine(world: &World, number: u32, mends: bool) -> Examined {
     let store = world.store();
-    Repair::new(&store, mends).page(&page(number), Use::Appended, judge).await.unwrap().unwrap()
+    Repair::new(&store, mends).page(&page(number), Use::Appended, judge, |_| ()).await.unwrap().unwrap()
 }
 
 fn stored(world: &World, number: u32) -> Bytes {
@@ -126,9 +128,28 @@ async fn an_event_that_cannot_be_decoded_holds_up_its_page_until_it_is_taken_out
     world.memory.put(&page(0).to_string(), body.encode_to_vec().into());
     let replica = world.replica("two");
     assert!(replica.extend(&page(0), "a", "word").await.is_err());
-    assert_eq!(examine(&world, 0, true).await.damage, ["event 0 of the page cannot be decoded"]);
+    let fault = "event 0 of the page cannot be decoded".to_owned();
+    let damage = Damage { fault, stored: Bytes::from_static(&[0xff, 0xff]) };
+    assert_eq!(examine(&world, 0, true).await.damage, [damage]);
     assert_eq!(replica.extend(&page(0), "a", "word").await.unwrap(), 2);
     assert_eq!(world.deliveries(2).await[0].entity, "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_mend_leaves_out_is_told_before_it_is_saved_also_if_the_answer_to_the_save_is_lost() {
+    for fault in [SaveFault::AnswerLost, SaveFault::RefusedByOwnEffect, SaveFault::FalselyRefused] {
+        let world = World::new(1);
+        let damaged = crate::page::Body { outbox: vec![Bytes::from_static(&[0xff])], ..Default::default() };
+        let damaged = Bytes::from(damaged.encode_to_vec());
+        world.memory.put(&page(0).to_string(), damaged.clone());
+        let store = world.failing_store(fault);
+        let told = Mutex::new(Vec::new());
+        let tell = |found: &Examined| told.lock().unwrap().push((found.damage.clone(), stored(&world, 0)));
+        Repair::new(&store, true).page(&page(0), Use::Appended, judge, tell).await.unwrap();
+        let told = told.into_inner().unwrap();
+        assert_eq!((&told[0].0[0].stored[..], &told[0].1), (&[0xff][..], &damaged), "{fault:?}");
+        assert_ne!(stored(&world, 0), damaged, "{fault:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,7 +178,7 @@ async fn what_a_later_program_wrote_is_not_mended() {
     let later = Bytes::from(crate::page::Body { format: FORMAT + 1, ..Default::default() }.encode_to_vec());
     world.memory.put(&page(0).to_string(), later.clone());
     let store = world.store();
-    assert!(Repair::new(&store, true).page(&page(0), Use::Appended, judge).await.is_err());
+    assert!(Repair::new(&store, true).page(&page(0), Use::Appended, judge, |_| ()).await.is_err());
     assert_eq!(stored(&world, 0), later);
 }
 
@@ -195,11 +216,13 @@ proptest! {
             world.memory.put(&page(0).to_string(), bytes.into());
             let store = world.store();
             let sound = |_: &Entry| Verdict::Sound;
-            match Repair::new(&store, true).page(&page(0), Use::Appended, sound).await {
+            let examine = async || {
+                Repair::new(&store, true).page(&page(0), Use::Appended, sound, |_| ()).await
+            };
+            match examine().await {
                 Ok(_) => {
                     Page::decode(&page(0), stored(&world, 0)).unwrap();
-                    let again = Repair::new(&store, true).page(&page(0), Use::Appended, sound).await.unwrap();
-                    assert!(again.unwrap().is_sound());
+                    assert!(examine().await.unwrap().unwrap().is_sound());
                 }
                 // The damage made a later format of it.
                 Err(fault) => assert!(fault.is_unreadable()),

@@ -646,6 +646,13 @@ impl World {
         ReplicaStore { memory: self.memory.clone(), fate: Arc::new(Fate::new(0)), counts_etags: true }
     }
 
+    /// A store whose first save goes wrong.
+    pub fn failing_store(&self, fault: SaveFault) -> impl StateStore {
+        let fate = Arc::new(Fate::new(0));
+        fate.next_save("", fault);
+        ReplicaStore { memory: self.memory.clone(), fate, counts_etags: true }
+    }
+
     /// Waits until that many deliveries have been made.
     pub async fn deliveries(&self, count: usize) -> Vec<Delivery> {
         loop {

@@ -1,8 +1,9 @@
 //! A look through the store, past the roles that are running.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use jiff::Timestamp;
 use tidemark_pages::{CollectionKey, Entry, Examined, PageKey, Repair, StateStore, StoreError, Use, Verdict};
 use tidemark_protocol::stored::Salvage;
@@ -46,29 +47,60 @@ impl<'store> Inspection<'store> {
         used: Use,
         salvage: impl Fn(&Entry) -> Salvage,
     ) -> Result<Option<Examined>, StoreError> {
+        self.look(page, used, self.mends, salvage).await
+    }
+
+    /// Looks at one page of the users. What is lost of it is not shown: the hashes of passwords go nowhere.
+    pub async fn page_of_users(
+        &self,
+        page: &PageKey,
+        salvage: impl Fn(&Entry) -> Salvage,
+    ) -> Result<Option<Examined>, StoreError> {
+        self.look(page, Use::Addressed, false, salvage).await
+    }
+
+    async fn look(
+        &self,
+        page: &PageKey,
+        used: Use,
+        shows: bool,
+        salvage: impl Fn(&Entry) -> Salvage,
+    ) -> Result<Option<Examined>, StoreError> {
         let verdict = |entry: &Entry| match salvage(entry) {
             Salvage::Sound => Verdict::Sound,
             Salvage::Mended(_, value) => Verdict::Replace(value),
             Salvage::Lost(_) => Verdict::Remove,
         };
-        let Some(examined) = self.repair.page(page, used, verdict).await? else { return Ok(None) };
-        self.pages.set(self.pages.get() + 1);
-        for damage in &examined.damage {
-            self.tell(&format!("{page}: {damage}"), "left out");
-        }
-        for (entry, _) in &examined.entries {
-            let (fault, end) = match salvage(entry) {
-                Salvage::Sound => continue,
-                Salvage::Mended(fault, _) => (fault, "mended"),
-                Salvage::Lost(fault) => (fault, "removed"),
-            };
-            self.tell(&format!("{page}: {}", WithCauses(&fault)), end);
-            // Who looks for what was lost may find it here; but for the hashes of passwords, which go nowhere.
-            if self.mends && fault.kind() != "user" {
-                println!("  it was {}", STANDARD.encode(&entry.value));
+        // A page may be looked at again, with the same faults.
+        let known = RefCell::new(Vec::new());
+        let tell = |fault: String, end: &str, stored: &Bytes| {
+            let line = (fault, stored.clone());
+            if known.borrow().contains(&line) {
+                return;
             }
-        }
-        Ok(Some(examined))
+            self.tell(&line.0, end);
+            // Who looks for what was lost may find it here.
+            if shows {
+                println!("  it was {}", STANDARD.encode(stored));
+            }
+            known.borrow_mut().push(line);
+        };
+        let tell_all = |examined: &Examined| {
+            for damage in &examined.damage {
+                tell(format!("{page}: {}", damage.fault), "left out", &damage.stored);
+            }
+            for (entry, _) in &examined.entries {
+                let (fault, end) = match salvage(entry) {
+                    Salvage::Sound => continue,
+                    Salvage::Mended(fault, _) => (fault, "mended"),
+                    Salvage::Lost(fault) => (fault, "removed"),
+                };
+                tell(format!("{page}: {}", WithCauses(&fault)), end, &entry.value);
+            }
+        };
+        let examined = self.repair.page(page, used, verdict, tell_all).await?;
+        self.pages.set(self.pages.get() + usize::from(examined.is_some()));
+        Ok(examined)
     }
 
     /// Looks at all pages that something was appended to. Returns the entries of each page.

@@ -41,7 +41,6 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     Request, Response, Status,
-    metadata::MetadataValue,
     service::{Routes, RoutesBuilder},
 };
 use tracing::{error, warn};
@@ -74,11 +73,8 @@ pub trait EventConsumer: Send + Sync {
     async fn consume(&self, batch: Vec<Delivery>) -> Result<(), ConsumeError>;
 }
 
-/// Adds an internal gRPC service, wrapped in the check that the sidecar is calling.
-pub type AddService = Box<dyn FnOnce(&mut RoutesBuilder, AppToken) + Send>;
-
-/// Makes routes of the operations that other roles may call, each behind the same check.
-pub type AddRoutes = Box<dyn FnOnce(&AppToken) -> axum::Router + Send>;
+/// Adds an internal gRPC service.
+pub type AddService = Box<dyn FnOnce(&mut RoutesBuilder) + Send>;
 
 /// A topic that a role listens to.
 #[derive(Clone)]
@@ -94,10 +90,10 @@ pub struct Subscription {
 /// Everything the sidecar may call in this process.
 pub struct AppChannel {
     pub subscriptions: Vec<Subscription>,
-    /// Internal services. Each is wrapped by [`AppChannel::routes`] in the token check.
+    /// Internal services.
     pub services: Vec<AddService>,
     /// The operations that other roles may call.
-    pub operations: AddRoutes,
+    pub operations: axum::Router,
     pub token: Option<SecretString>,
     pub tasks: TaskTracker,
     /// Cancelled when the process drains: health then says so, and the sidecar stops delivering.
@@ -105,15 +101,10 @@ pub struct AppChannel {
 }
 
 impl AppChannel {
-    /// Builds the gRPC services of this port.
+    /// Builds the gRPC services of this port, all behind the check that the sidecar is calling.
     pub fn routes(self) -> Routes {
-        let token = AppToken::new(self.token);
-        let callback = Callback {
-            subscriptions: self.subscriptions,
-            token: token.clone(),
-            tasks: self.tasks,
-            draining: self.draining,
-        };
+        let callback =
+            Callback { subscriptions: self.subscriptions, tasks: self.tasks, draining: self.draining };
         let callback = Arc::new(callback);
         let mut builder = Routes::builder();
         builder
@@ -123,10 +114,10 @@ impl AppChannel {
             )
             .add_service(AppCallbackHealthCheckServer::from_arc(callback));
         for add in self.services {
-            add(&mut builder, token.clone());
+            add(&mut builder);
         }
-        let operations = (self.operations)(&token);
-        let router = builder.routes().into_axum_router().merge(operations);
+        let router = builder.routes().into_axum_router().merge(self.operations);
+        let token = AppToken(self.token.map(Arc::new));
         Routes::from(router.layer(middleware::from_fn_with_state(token, before_reading)))
     }
 }
@@ -157,17 +148,9 @@ async fn before_reading(
 
 /// The token that the sidecar shows on calls which carry data. Its own probes carry none.
 #[derive(Clone)]
-pub struct AppToken(Option<Arc<SecretString>>);
+struct AppToken(Option<Arc<SecretString>>);
 
 impl AppToken {
-    fn new(token: Option<SecretString>) -> Self {
-        Self(token.map(Arc::new))
-    }
-
-    fn check<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        self.verify(request.metadata().get(ApiToken::HEADER).map(MetadataValue::as_encoded_bytes))
-    }
-
     fn verify(&self, offered: Option<&[u8]>) -> Result<(), Status> {
         let Some(expected) = &self.0 else { return Ok(()) };
         let (offered, expected) = (offered.unwrap_or_default(), expected.expose_secret().as_bytes());
@@ -179,16 +162,8 @@ impl AppToken {
     }
 }
 
-impl tonic::service::Interceptor for AppToken {
-    fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        self.check(&request)?;
-        Ok(request)
-    }
-}
-
 struct Callback {
     subscriptions: Vec<Subscription>,
-    token: AppToken,
     tasks: TaskTracker,
     draining: CancellationToken,
 }
@@ -230,7 +205,6 @@ impl AppCallback for Callback {
         &self,
         request: Request<TopicEventBulkRequest>,
     ) -> Result<Response<TopicEventBulkResponse>, Status> {
-        self.token.check(&request)?;
         let TopicEventBulkRequest { topic, pubsub_name, entries, .. } = request.into_inner();
         let Some(consumer) = self.consumer(&pubsub_name, &topic) else {
             let refusal = format!("no role here listens to {topic} of {pubsub_name}");
@@ -354,12 +328,7 @@ mod tests {
     }
 
     fn callback(subscriptions: Vec<Subscription>) -> Callback {
-        Callback {
-            subscriptions,
-            token: AppToken::new(None),
-            tasks: TaskTracker::new(),
-            draining: CancellationToken::new(),
-        }
+        Callback { subscriptions, tasks: TaskTracker::new(), draining: CancellationToken::new() }
     }
 
     fn listening(component: &str, consumer: &Arc<Traced>) -> Subscription {
@@ -376,9 +345,7 @@ mod tests {
         let app_channel = AppChannel {
             subscriptions: Vec::new(),
             services: Vec::new(),
-            operations: Box::new(|_| {
-                axum::Router::new().route("/an/Operation", axum::routing::post(async || ""))
-            }),
+            operations: axum::Router::new().route("/an/Operation", axum::routing::post(async || "")),
             token: Some("open sesame".into()),
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
@@ -397,7 +364,7 @@ mod tests {
     async fn who_shows_no_token_is_refused_before_its_message_is_read() {
         let endless = || Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
         let unauthenticated = (tonic::Code::Unauthenticated as i32).to_string();
-        for path in ["/dapr.proto.runtime.v1.AppCallback/OnBulkTopicEvent", "/an/Operation"] {
+        for path in ["/dapr.proto.runtime.v1.AppCallback/OnBulkTopicEvent", "/an/Operation", "/no/Such"] {
             for token in [None, Some("shut sesame")] {
                 assert_eq!(status(path, token, endless()).await, unauthenticated, "{path}");
             }

@@ -11,7 +11,7 @@ use tidemark_domain::GroupId;
 use super::{
     HistoryRole,
     logs::{self, Page, refuse},
-    summaries::{self, Position},
+    summaries::{self, LastSummary},
 };
 use crate::operations::{self, Answer, Call, paging};
 
@@ -34,7 +34,7 @@ pub async fn summarise_task_logs(
 ) -> Result<Answer<TaskSummaries>, Refusal> {
     let id: GroupId = operations::id("group", &input.id)?;
     let limit = paging::limit(input.limit, MOST_TASKS, MOST_TASKS)?;
-    let after = Position::of(input.cursor.as_deref())?;
+    let after = LastSummary::of(input.cursor.as_deref())?;
     let (workspace, group) = (&call.caller()?.workspace, id.to_string());
     let read = summaries::read(&role.database, workspace, Some(&group), &after, limit + 1).await;
     let (tasks, next) = summaries::page(read.map_err(|fault| refuse(&fault))?, limit);

@@ -13,7 +13,7 @@ use tokio::{sync::Mutex, time::Instant};
 use super::{
     HistoryRole,
     logs::refuse,
-    summaries::{self, Position},
+    summaries::{self, LastSummary},
 };
 use crate::{
     dapr::{DatabaseBinding, DatabaseError},
@@ -76,19 +76,19 @@ impl SummaryCache {
         }
         let read_at = Instant::now();
         let groups =
-            summaries::read(database, workspace, None, &Position::default(), MOST_GROUPS + 1).await?;
+            summaries::read(database, workspace, None, &LastSummary::default(), MOST_GROUPS + 1).await?;
         let groups = Arc::new(groups);
         let kept = Kept { read_at, groups };
         self.summaries.insert(workspace.clone(), kept.clone());
         Ok(kept)
     }
 
-    /// At most so many after the position, and how old they are.
+    /// At most so many after the last one shown, and how old they are.
     async fn page(
         &self,
         database: &DatabaseBinding,
         workspace: &Workspace,
-        after: &Position,
+        after: &LastSummary,
         most: usize,
         fresh: bool,
     ) -> Result<(Vec<GroupSummary>, Duration), DatabaseError> {
@@ -109,7 +109,7 @@ pub async fn summarise_logs(
     input: SummariseLogs,
 ) -> Result<Answer<GroupSummaries>, Refusal> {
     let limit = paging::limit(input.limit, MOST_GROUPS, MOST_GROUPS)?;
-    let after = Position::of(input.cursor.as_deref())?;
+    let after = LastSummary::of(input.cursor.as_deref())?;
     let (workspace, fresh) = (&call.caller()?.workspace, call.wants_fresh());
     let read = role.summaries.page(&role.database, workspace, &after, limit + 1, fresh).await;
     let (groups, age) = read.map_err(|fault| refuse(&fault))?;

@@ -25,9 +25,9 @@ const LARGEST_LIMIT: usize = 1000;
 
 /// The time and number of the last entry seen. The end of time comes before all of them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Position(String, i64);
+struct LastEntry(String, i64);
 
-impl Default for Position {
+impl Default for LastEntry {
     fn default() -> Self {
         Self(END_OF_TIME.to_owned(), i64::MAX)
     }
@@ -37,9 +37,9 @@ impl Default for Position {
 pub const END_OF_TIME: &str = "infinity";
 
 /// Where a page starts: at a time that the database can read, whoever made the cursor.
-fn start(cursor: Option<&str>) -> Result<Position, Refusal> {
-    let position: Position = paging::position(cursor)?;
-    if is_time(&position.0) { Ok(position) } else { Err(paging::refuse_cursor()) }
+fn start(cursor: Option<&str>) -> Result<LastEntry, Refusal> {
+    let last: LastEntry = paging::position(cursor)?;
+    if is_time(&last.0) { Ok(last) } else { Err(paging::refuse_cursor()) }
 }
 
 /// Whether the text is a time as the log shows it, or the end of all.
@@ -57,7 +57,7 @@ pub async fn newest_first(
     page: Page<'_>,
 ) -> Result<Answer<Logs>, Refusal> {
     let limit = paging::limit(page.limit, DEFAULT_LIMIT, LARGEST_LIMIT)?;
-    let Position(time, id) = start(page.cursor)?;
+    let LastEntry(time, id) = start(page.cursor)?;
     let sql = format!(
         r#"SELECT id,
                   to_char("timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "timestamp",
@@ -75,7 +75,7 @@ pub async fn newest_first(
     let more = logs.len() > limit;
     logs.truncate(limit);
     let last = logs.last().filter(|_| more);
-    let next = last.map(|last| paging::cursor(&Position(last.timestamp.0.clone(), last.id)));
+    let next = last.map(|last| paging::cursor(&LastEntry(last.timestamp.0.clone(), last.id)));
     Ok(Logs { logs, next }.into())
 }
 
@@ -125,10 +125,10 @@ mod tests {
             "2026-02-30T00:00:00Z",
             "'; DROP TABLE x",
         ] {
-            let cursor = paging::cursor(&Position(time.to_owned(), 1));
+            let cursor = paging::cursor(&LastEntry(time.to_owned(), 1));
             assert_eq!(start(Some(&cursor)).unwrap_err(), paging::refuse_cursor(), "{time}");
         }
-        let given = Position("2026-03-01T01:59:00.123Z".to_owned(), 7);
+        let given = LastEntry("2026-03-01T01:59:00.123Z".to_owned(), 7);
         assert!(start(Some(&paging::cursor(&given))).is_ok() && start(None).is_ok());
     }
 }

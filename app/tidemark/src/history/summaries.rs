@@ -15,24 +15,24 @@ use crate::{
 
 /// When the last one that was shown was last active, and its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position(String, String);
+pub struct LastSummary(String, String);
 
-impl Default for Position {
+impl Default for LastSummary {
     fn default() -> Self {
         Self(END_OF_TIME.to_owned(), String::new())
     }
 }
 
-impl Position {
+impl LastSummary {
     /// Where a page starts, whoever made the cursor: the database reads the time, and no text with a zero in it.
     pub fn of(cursor: Option<&str>) -> Result<Self, Refusal> {
-        let position: Self = paging::position(cursor)?;
-        let is_ours = is_time(&position.0) && !position.1.contains('\0');
-        if is_ours { Ok(position) } else { Err(paging::refuse_cursor()) }
+        let last: Self = paging::position(cursor)?;
+        let is_ours = is_time(&last.0) && !last.1.contains('\0');
+        if is_ours { Ok(last) } else { Err(paging::refuse_cursor()) }
     }
 
     pub fn is_before(&self, summary: &impl Summary) -> bool {
-        let Self(time, id) = summary.position();
+        let Self(time, id) = summary.place();
         time < self.0 || (time == self.0 && id > self.1)
     }
 }
@@ -42,31 +42,31 @@ pub trait Summary: DeserializeOwned {
     /// The beginning of the names of its columns.
     const KIND: &'static str;
 
-    fn position(&self) -> Position;
+    fn place(&self) -> LastSummary;
 }
 
 impl Summary for GroupSummary {
     const KIND: &'static str = "group";
 
-    fn position(&self) -> Position {
-        Position(self.last_activity.0.clone(), self.group_id.clone())
+    fn place(&self) -> LastSummary {
+        LastSummary(self.last_activity.0.clone(), self.group_id.clone())
     }
 }
 
 impl Summary for TaskSummary {
     const KIND: &'static str = "task";
 
-    fn position(&self) -> Position {
-        Position(self.last_activity.0.clone(), self.task_id.clone())
+    fn place(&self) -> LastSummary {
+        LastSummary(self.last_activity.0.clone(), self.task_id.clone())
     }
 }
 
-/// At most so many of a workspace, or of one of its groups, after the position.
+/// At most so many of a workspace, or of one of its groups, after the last one shown.
 pub async fn read<S: Summary>(
     database: &DatabaseBinding,
     workspace: &Workspace,
     group: Option<&str>,
-    after: &Position,
+    after: &LastSummary,
     most: usize,
 ) -> Result<Vec<S>, DatabaseError> {
     let kind = S::KIND;
@@ -85,7 +85,7 @@ pub async fn read<S: Summary>(
            ORDER BY max("timestamp") DESC, {kind}_id COLLATE "C"
            LIMIT $4::text::bigint"#
     );
-    let (Position(time, id), most) = (after, most.to_string());
+    let (LastSummary(time, id), most) = (after, most.to_string());
     let parameters = [workspace.as_str(), time, id, &most].into_iter().chain(group);
     database.rows(&sql, &parameters.collect::<Vec<_>>()).await
 }
@@ -94,7 +94,7 @@ pub async fn read<S: Summary>(
 pub fn page<S: Summary>(mut found: Vec<S>, limit: usize) -> (Vec<S>, Option<String>) {
     let more = found.len() > limit;
     found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|last| paging::cursor(&last.position()));
+    let next = found.last().filter(|_| more).map(|last| paging::cursor(&last.place()));
     (found, next)
 }
 
@@ -118,9 +118,9 @@ mod tests {
         let all = [summary("b", 2), summary("c", 2), summary("a", 1)];
         let (first, next) = page(all.to_vec(), 2);
         assert_eq!(first.len(), 2);
-        let after = Position::of(next.as_deref()).unwrap();
+        let after = LastSummary::of(next.as_deref()).unwrap();
         assert_eq!(all.iter().map(|one| after.is_before(one)).collect::<Vec<_>>(), [false, false, true]);
-        let start = Position::of(None).unwrap();
+        let start = LastSummary::of(None).unwrap();
         assert!(all.iter().all(|one| start.is_before(one)));
         assert_eq!(page(all.to_vec(), 3).1, None);
     }
@@ -128,8 +128,8 @@ mod tests {
     #[test]
     fn a_made_up_cursor_never_reaches_the_database() {
         for (time, id) in [("soon", "a"), ("2026-03-01T01:59:00Z", "a"), (END_OF_TIME, "a\0")] {
-            let cursor = paging::cursor(&Position(time.to_owned(), id.to_owned()));
-            assert_eq!(Position::of(Some(&cursor)), Err(paging::refuse_cursor()), "{time} {id}");
+            let cursor = paging::cursor(&LastSummary(time.to_owned(), id.to_owned()));
+            assert_eq!(LastSummary::of(Some(&cursor)), Err(paging::refuse_cursor()), "{time} {id}");
         }
     }
 }

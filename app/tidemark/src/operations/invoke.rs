@@ -13,7 +13,6 @@ use tonic::{
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     metadata::{Ascii, MetadataMap, MetadataValue},
     server::{Grpc, UnaryService},
-    service::Interceptor,
 };
 
 use super::{
@@ -24,7 +23,6 @@ use super::{
     offered::Offered,
     registry::Registry,
 };
-use crate::dapr::app_channel::AppToken;
 
 const AUTHORIZATION: &str = "authorization";
 const KEY: &str = "idempotency-key";
@@ -72,14 +70,10 @@ fn read_conditions(metadata: &MetadataMap) -> Result<Conditions, Refusal> {
 }
 
 /// The paths by which the sidecar calls the operations of this process.
-pub fn router(registry: &Arc<Registry>, token: &AppToken) -> Router {
+pub fn router(registry: &Arc<Registry>) -> Router {
     let mut router = Router::new();
     for operation in registry.operations() {
-        let service = Service {
-            registry: Arc::clone(registry),
-            operation: Arc::clone(operation),
-            token: token.clone(),
-        };
+        let service = Service { registry: Arc::clone(registry), operation: Arc::clone(operation) };
         let handler = move |request: http::Request<Body>| {
             let service = service.clone();
             async move { Grpc::new(JsonText).unary(service, request).await }
@@ -93,7 +87,6 @@ pub fn router(registry: &Arc<Registry>, token: &AppToken) -> Router {
 struct Service {
     registry: Arc<Registry>,
     operation: Arc<Offered>,
-    token: AppToken,
 }
 
 impl UnaryService<Bytes> for Service {
@@ -101,11 +94,9 @@ impl UnaryService<Bytes> for Service {
     type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response<Bytes>, Status>> + Send>>;
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        let mut service = self.clone();
+        let service = self.clone();
         Box::pin(async move {
-            let (metadata, extensions, input) = request.into_parts();
-            let checked = service.token.call(Request::from_parts(metadata, extensions, ()))?;
-            let reply = match service.perform(checked.metadata(), &input).await {
+            let reply = match service.perform(request.metadata(), request.get_ref()).await {
                 Ok(answer) => {
                     let text = String::from_utf8(answer.output.to_vec()).map_err(|_| internal())?;
                     let output = RawValue::from_string(text).map_err(|_| internal())?;

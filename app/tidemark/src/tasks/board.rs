@@ -367,7 +367,7 @@ pub fn read_group(page: u32, entry: &Entry) -> Result<Group, CorruptEntry> {
     stored::read_group(page, &entry.id, entry.version, entry.value.clone())
 }
 
-/// When the group of an entry was created, for [`Seen`].
+/// When the group of an entry was created, for [`LastGroup`].
 pub fn group_created_at(page: u32) -> impl Fn(&Entry) -> Option<i64> {
     move |entry| read_group(page, entry).ok().map(|group| group.created_at.as_millisecond())
 }
@@ -383,13 +383,13 @@ pub fn read_comment(task: TaskId, page: u32, entry: &Entry) -> Result<Comment, C
 /// The last group that a list has shown, and when it was created. (The Inbox is made by an edit and has no
 /// number in its collection.)
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
+pub struct LastGroup {
     pub entry: String,
     /// Milliseconds since 1970.
     pub created_at: i64,
 }
 
-impl Seen {
+impl LastGroup {
     /// Whether the entry is still there, and where.
     pub fn position(&self, entries: &[Entry]) -> Option<usize> {
         entries.iter().position(|entry| entry.id == self.entry)
@@ -405,7 +405,7 @@ impl Seen {
         }
     }
 
-    /// The end of what a list in the opposite order has yet to show; as [`Seen::next`] if the entry is gone.
+    /// The end of what a list in the opposite order has yet to show; as [`LastGroup::next`] if the entry is gone.
     pub fn rest(&self, entries: &[Entry], created_at: impl Fn(&Entry) -> Option<i64>) -> usize {
         let newer = |entry: &Entry| created_at(entry).is_some_and(|time| time > self.created_at);
         let gone = || entries.iter().position(newer).unwrap_or(entries.len());
@@ -475,22 +475,22 @@ mod tests {
         entry.id.chars().next()?.to_digit(10).map(i64::from)
     }
 
-    fn seen(entry: &str, created_at: i64) -> Seen {
-        Seen { entry: entry.to_owned(), created_at }
+    fn last(entry: &str, created_at: i64) -> LastGroup {
+        LastGroup { entry: entry.to_owned(), created_at }
     }
 
     #[test]
     fn a_list_goes_on_after_the_entry_it_showed_last_whatever_was_deleted_before_it() {
-        assert_eq!(seen("2a", 2).next(&entries(&["1a", "1b", "2a", "2b"]), time), 3);
-        assert_eq!(seen("2a", 2).next(&entries(&["2a", "2b"]), time), 1);
-        assert_eq!(seen("2a", 2).rest(&entries(&["1b", "2a", "2b"]), time), 1);
+        assert_eq!(last("2a", 2).next(&entries(&["1a", "1b", "2a", "2b"]), time), 3);
+        assert_eq!(last("2a", 2).next(&entries(&["2a", "2b"]), time), 1);
+        assert_eq!(last("2a", 2).rest(&entries(&["1b", "2a", "2b"]), time), 1);
     }
 
     #[test]
     fn a_list_passes_over_nothing_when_the_entry_it_showed_last_is_gone() {
-        assert_eq!(seen("2a", 2).next(&entries(&["1b", "2b", "3a"]), time), 1);
-        assert_eq!(seen("2a", 2).next(&entries(&["1a"]), time), 1);
-        assert_eq!(seen("2b", 2).rest(&entries(&["1b", "2a", "3a"]), time), 2);
-        assert_eq!(seen("2b", 2).rest(&[], time), 0);
+        assert_eq!(last("2a", 2).next(&entries(&["1b", "2b", "3a"]), time), 1);
+        assert_eq!(last("2a", 2).next(&entries(&["1a"]), time), 1);
+        assert_eq!(last("2b", 2).rest(&entries(&["1b", "2a", "3a"]), time), 2);
+        assert_eq!(last("2b", 2).rest(&[], time), 0);
     }
 }

@@ -11,7 +11,7 @@ use tidemark_domain::{Group, Workspace};
 
 use super::{
     TasksRole,
-    board::{self, Card, Seen, TRASH, groups_of, tasks_of},
+    board::{self, Card, LastGroup, TRASH, groups_of, tasks_of},
     bodies,
     reading::Reading,
 };
@@ -32,7 +32,7 @@ pub async fn list_groups(
         Some(_) => return Err(Refusal::invalid_field("/include", "include may be: tasks")),
     };
     let limit = paging::limit(input.limit, paging::DEFAULT_LIMIT, paging::LARGEST_LIMIT)?;
-    let after: Position = paging::position(input.cursor.as_deref())?;
+    let after: Option<(u32, LastGroup)> = paging::position(input.cursor.as_deref())?;
     if after.as_ref().is_some_and(|(page, _)| *page > tidemark_pages::LARGEST_PAGE) {
         return Err(paging::refuse_cursor());
     }
@@ -56,7 +56,7 @@ pub async fn list_groups(
     let last = groups.last().filter(|_| more);
     let next = last.map(|group| {
         let created_at = group.created_at.as_millisecond();
-        paging::cursor(&Some((group.id.page(), Seen { entry: group.id.entry(), created_at })))
+        paging::cursor(&Some((group.id.page(), LastGroup { entry: group.id.entry(), created_at })))
     });
     Ok(GroupList { groups: bodies, next }.into())
 }
@@ -81,16 +81,13 @@ fn with_cards(group: &Group, cards: &[Card]) -> groups::Group {
     bodies::group(group, tasks.len() as u64, Some(tasks))
 }
 
-/// Where the next page starts: after the last group shown. Groups made meanwhile come before it, so nothing is
-/// shown twice.
-type Position = Option<(u32, Seen)>;
-
-/// The groups, and whether there are more.
+/// The groups after the last one shown, and whether there are more. Groups made meanwhile come before it, so nothing
+/// is shown twice.
 fn newest_first(
     reading: &mut Reading,
     workspace: &Workspace,
     limit: usize,
-    after: Option<&(u32, Seen)>,
+    after: Option<&(u32, LastGroup)>,
 ) -> Poll<(Vec<Group>, bool)> {
     let collection = groups_of(workspace);
     let summary = reading.summary(&collection);
@@ -114,9 +111,9 @@ fn newest_first(
     loop {
         for view in &views[looked_through..] {
             let (number, entries) = (view.key().number(), view.entries());
-            let seen = after.filter(|(page, _)| *page == number);
+            let last = after.filter(|(page, _)| *page == number);
             let end =
-                seen.map_or(entries.len(), |(_, seen)| seen.rest(entries, board::group_created_at(number)));
+                last.map_or(entries.len(), |(_, last)| last.rest(entries, board::group_created_at(number)));
             for entry in entries[..end].iter().rev().filter(|entry| entry.label != TRASH) {
                 if groups.len() == limit {
                     return Poll::Ready((groups, true));

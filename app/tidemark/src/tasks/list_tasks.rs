@@ -12,7 +12,7 @@ use tidemark_pages::{CollectionKey, PageView};
 
 use super::{
     TasksRole,
-    board::{self, Comments, Seen, TRASH, comments_of, groups_of, tasks_of},
+    board::{self, Comments, LastGroup, TRASH, comments_of, groups_of, tasks_of},
     bodies,
     reading::Reading,
 };
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Position {
     /// The group that was being shown, when all groups are.
-    group: Option<(u32, Seen)>,
+    group: Option<(u32, LastGroup)>,
     /// Where in that group.
     within: Within,
 }
@@ -108,9 +108,9 @@ struct Search<'a> {
     limit: usize,
     /// Of the first group.
     within: Within,
-    resume: Option<(u32, Seen)>,
+    resume: Option<(u32, LastGroup)>,
     /// Groups yet to be looked through, each with its place among all groups.
-    groups: VecDeque<(Option<(u32, Seen)>, GroupId)>,
+    groups: VecDeque<(Option<(u32, LastGroup)>, GroupId)>,
     /// The page of groups to go on with.
     groups_page: Option<u32>,
     found: Vec<Task>,
@@ -210,9 +210,9 @@ impl<'a> Search<'a> {
         };
         let entries = view.entries();
         let (mut first, mut is_shown) = (0, true);
-        if let Some((_, seen)) = self.resume.take() {
-            let place = seen.position(entries);
-            first = place.unwrap_or_else(|| seen.next(entries, board::group_created_at(number)));
+        if let Some((_, last)) = self.resume.take() {
+            let place = last.position(entries);
+            first = place.unwrap_or_else(|| last.next(entries, board::group_created_at(number)));
             // What was shown of a group that is gone says nothing of the one after it.
             is_shown = place.is_some_and(|place| entries[place].label != TRASH);
         }
@@ -221,8 +221,8 @@ impl<'a> Search<'a> {
         }
         for entry in entries[first..].iter().filter(|entry| entry.label != TRASH) {
             let Some(group) = readable(board::read_group(number, entry)) else { continue };
-            let seen = Seen { entry: entry.id.clone(), created_at: group.created_at.as_millisecond() };
-            self.groups.push_back((Some((number, seen)), group.id));
+            let last = LastGroup { entry: entry.id.clone(), created_at: group.created_at.as_millisecond() };
+            self.groups.push_back((Some((number, last)), group.id));
         }
         self.groups_page = next;
         true

@@ -105,8 +105,8 @@ pub fn components() -> Value {
         ("Cache-Control", "Whether and how long the answer may be kept.", true, json!({ "type": "string" })),
         (
             "ETag",
-            "After a change the version in quotes; of what was read the version, if it has one, and what tells \
-             bodies of one version apart.",
+            "After a change the version in quotes; of what was read, weak, the version, if it has one, and what \
+             tells bodies of one version apart.",
             true,
             text("^(W/)?\"[!#-~]*\"$"),
         ),
