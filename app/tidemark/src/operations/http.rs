@@ -136,12 +136,12 @@ fn lines<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<Cow<'a, str>> {
 
 /// A condition that is there and would decide nothing: whoever relies on it must hear of it.
 fn unheeded(declaration: &Declaration, headers: &HeaderMap) -> Option<&'static str> {
-    let is_read = declaration.method == Method::Get;
-    let conditions =
-        [("If-Match", header::IF_MATCH, true), ("If-None-Match", header::IF_NONE_MATCH, !is_read)];
-    let unheeded =
-        conditions.into_iter().find(|(_, name, is_unheeded)| *is_unheeded && headers.contains_key(name));
-    unheeded.map(|(name, ..)| name)
+    if headers.contains_key(header::IF_MATCH) {
+        return Some("If-Match");
+    }
+    // A read heeds this one.
+    let is_change = declaration.method != Method::Get;
+    (is_change && headers.contains_key(header::IF_NONE_MATCH)).then_some("If-None-Match")
 }
 
 fn conditions(declaration: &Declaration, headers: &HeaderMap) -> Result<Conditions, Refusal> {
